@@ -1,0 +1,1 @@
+"""The training and identification core of realitygap: physics, recordings, parameters, tasks, PPO. Knows nothing of skills."""

@@ -1,0 +1,1 @@
+"""The built-in concepts, one plugin a folder."""
