@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -46,6 +45,9 @@ class Cancelled(Exception):
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that `name` was probably meant to be, or None."""
+    # Only what goes wrong needs it, and importing it takes as long as reading the index.
+    import difflib
+
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return close[0] if close else None
 
@@ -54,5 +56,6 @@ def unknown(kind: str, name: str, names: Iterable[str], *, where: str | None = N
     """The error for a name that does not exist, with the nearest one that does."""
     known = sorted(names)
     close = nearest(name, known)
-    hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(known) or 'none'}"
+    listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+    hint = f"did you mean '{close}'?" if close else f"there are: {listed or 'none'}"
     return InputError(f"unknown {kind} '{name}'", where=where, hint=hint)

@@ -1,0 +1,195 @@
+"""Judging a policy: one episode on each of many plants, every one recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from realitygap_core.environment import Environment, EnvState
+from realitygap_core.policy import Policy
+from realitygap_core.statistics import wilson
+from realitygap_core.task import Task
+from realitygap_core.terms.term import View
+
+NOT_REACHED = "not_held"
+"""Reason of a failure without a violation: the criterion did not hold at the end for as long as it must."""
+DIVERGED = "diverged"
+"""Reason of a failure of the simulation itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One episode on one plant."""
+
+    success: bool
+    """The criterion held without a break for as long as it must up to the end, and no limit was passed on the way."""
+    failure: str | None
+    """Name of the termination that was violated first, `not_held`, or `diverged`; None for a success."""
+    failed_at_s: float | None
+    """When a limit was passed, s."""
+    held_s: float
+    """For how long the criterion of success held without a break up to the end, s."""
+    fraction_held: float
+    """Share of the episode in which it held."""
+    episode_return: float
+    """Sum of rewards up to the first violated limit or the end."""
+    largest: dict[str, float]
+    """Joint to its largest |position| up to the first violated limit, rad or m."""
+    plant: dict[str, float]
+    """Parameters of the plant, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All trials of a policy."""
+
+    trials: tuple[Trial, ...]
+    first: dict[str, NDArray[np.float32]]
+    """Traces of up to 32 trials for figures: joint to position [T, trials], `action(<actuator>)` to the command [T, trials]."""
+
+    @property
+    def success_rate(self) -> float:
+        """Share of trials that succeeded."""
+        return sum(trial.success for trial in self.trials) / len(self.trials)
+
+    @property
+    def success_interval(self) -> tuple[float, float]:
+        """Wilson interval of the success rate, 95 %."""
+        return wilson(sum(trial.success for trial in self.trials), len(self.trials))
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Reason to the number of trials that failed by it, most frequent first."""
+        return dict(Counter(trial.failure for trial in self.trials if trial.failure is not None).most_common())
+
+
+def evaluate(
+    policy: Policy,
+    task: Task,
+    *,
+    trials: int,
+    seed: int = 0,
+    stochastic: bool = False,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Rolls out one episode on each of `trials` fresh draws of the task's domain (the nominal plant without one), with its noise and latency.
+
+    A violated termination does not end the trial early: it is recorded, and makes it a failure whatever follows.
+
+    Raises:
+        CoreError: the policy does not fit the task, or the domain not the robot.
+    """
+    policy.check(task)
+    # Without terminations and with a step to spare no episode begins anew, so that the last state is still there to be judged.
+    open_ended = dataclasses.replace(task, terminations=(), episode_steps=task.episode_steps + 1)
+    env = Environment(
+        open_ended, num_envs=trials, own_plant=True, bank_size=1 if task.domain is None else trials, bank_seed=seed, threads=threads
+    )
+    try:
+        return _roll(policy, task, env, trials, seed, stochastic, progress)
+    finally:
+        env.close()
+
+
+def _roll(
+    policy: Policy, task: Task, env: Environment, trials: int, seed: int, stochastic: bool, progress: Callable[[int, int], None] | None
+) -> Evaluation:
+    reset_key, action_key = jax.random.split(jax.random.PRNGKey(seed))
+    state = env.reset(reset_key)
+    plants = env.plant_values(state)
+    joints = _joints(task)
+    act = jax.jit(lambda observation, key: policy.apply(observation, key) if stochastic else policy.apply(observation))
+    step = jax.jit(env.step) if env.pure else env.step
+    judge = jax.jit(jax.vmap(lambda *parts: _violations(task, *parts)))
+
+    violated = np.full(trials, -1)
+    failed_step = np.full(trials, -1)
+    held_steps, total = np.zeros(trials, int), np.zeros(trials)
+    largest = np.zeros((trials, len(joints)))
+    shown = min(trials, 32)
+    traces: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (*joints, *(f"action({name})" for name in task.action.actuators))}
+    held = np.zeros(trials, int)
+    for number in range(task.episode_steps):
+        action = act(env.observe(state)["policy"], jax.random.fold_in(action_key, number))
+        state, transition = step(state, action)
+        running = violated < 0
+        total += np.where(running, np.asarray(transition.reward_b), 0.0)
+        broken = np.asarray(transition.terminated_b)
+        codes = np.asarray(judge(*_view_parts(state, number + 1, task)))
+        now = np.where(broken, len(task.terminations), codes)
+        failed_step[running & (now >= 0)] = number + 1
+        violated = np.where(running, now, violated)
+        qpos = np.asarray(state.physics.qpos)
+        position = np.stack([qpos[:, address] for address in joints.values()], axis=1) if joints else np.zeros((trials, 0))
+        largest = np.where(running[:, None], np.maximum(largest, np.abs(position)), largest)
+        held = np.asarray(state.episode.held)
+        held_steps += held > 0
+        for index, name in enumerate(joints):
+            traces[name].append(position[:shown, index].astype(np.float32))
+        commands = np.asarray(jax.vmap(task.action.command)(jnp.clip(action, -1, 1)))
+        for index, name in enumerate(task.action.actuators):
+            traces[f"action({name})"].append(commands[:shown, index].astype(np.float32))
+        if progress is not None:
+            progress(number + 1, task.episode_steps)
+
+    needed = max(1, round(task.success.hold_s / task.control_dt)) if task.success else 0
+    names = [*(name for name, _ in task.terminations), DIVERGED]
+    records = []
+    for index in range(trials):
+        code = int(violated[index])
+        success = code < 0 and held[index] >= needed
+        records.append(
+            Trial(
+                success=bool(success),
+                failure=None if success else names[code] if code >= 0 else NOT_REACHED,
+                failed_at_s=float(failed_step[index] * task.control_dt) if code >= 0 else None,
+                held_s=float(held[index] * task.control_dt),
+                fraction_held=float(held_steps[index] / task.episode_steps),
+                episode_return=float(total[index]),
+                largest={name: float(largest[index, number]) for number, name in enumerate(joints)},
+                plant={name: float(values[index]) for name, values in plants.items()},
+            )
+        )
+    return Evaluation(trials=tuple(records), first={name: np.stack(rows) for name, rows in traces.items()})
+
+
+def _joints(task: Task) -> dict[str, int]:
+    """Hinges and slides by name, with their address in qpos."""
+    model = task.robot.model
+    scalar = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    joints = (model.joint(index) for index in range(model.njnt))
+    return {joint.name: int(joint.qposadr[0]) for joint in joints if joint.name and int(joint.type[0]) in scalar}
+
+
+def _view_parts(state: EnvState, number: int, task: Task) -> tuple[Any, ...]:
+    physics = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), state.physics)
+    time_b = jnp.full(physics.qpos.shape[0], number * task.control_dt, jnp.float32)
+    return physics, time_b, state.episode.action, state.episode.last_action, state.episode.command
+
+
+def _violations(task: Task, physics: Any, time: jax.Array, action: jax.Array, last_action: jax.Array, command: jax.Array) -> jax.Array:
+    """Index of the first termination that says failure, -1 for none."""
+    view = View(
+        layout=task.layout,
+        physics=physics,
+        sensordata=physics.sensordata,
+        episode_time=time,
+        action=action,
+        last_action=last_action,
+        command=command,
+    )
+    failed = [term.compute(view) < 0 for _, term in task.terminations]
+    code = jnp.full((), -1, jnp.int32)
+    for index in reversed(range(len(failed))):
+        code = jnp.where(failed[index], index, code)
+    return code

@@ -1,0 +1,134 @@
+"""A plant: one simulated robot, its mechanics in an `MjModel` and its command and sensor path beside it.
+
+What happens to a command on its way to `ctrl`, and to a position on its way into a log, is not part of MuJoCo's model but is part of
+the robot:
+
+    command  --scale, offset-->  --rate limit-->  --delay-->  ctrl      physics      quantity  --delay-->  --scale, offset, noise-->
+    channel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from realitygap_core.errors import CoreError, unknown
+from realitygap_core.robot import Robot
+
+Floats = NDArray[np.float64]
+
+ACTUATOR_PATH = {"delay": 0.0, "command_offset": 0.0, "command_scale": 1.0, "command_rate": np.inf}
+"""Kinds of parameters on the way of a command, with the value that changes nothing."""
+CHANNEL_PATH = {"sensor_offset": 0.0, "sensor_scale": 1.0, "sensor_delay": 0.0, "sensor_noise": 0.0}
+"""Kinds of parameters on the way of a measurement, with the value that changes nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalPath:
+    """What lies between command and `ctrl`, and between the simulated quantity and the channel of a log. Axes: `u` actuators, `c`
+    channels."""
+
+    actuators: tuple[str, ...]
+    """Names along `u`, all actuators in model order ('' for one without a name)."""
+    channels: tuple[str, ...]
+    """Names along `c`; see `channel_names`."""
+    delay_u: Floats
+    """From command to `ctrl`, s."""
+    offset_u: Floats
+    """Added to the command after scaling, in the command's unit."""
+    scale_u: Floats
+    """Times the command."""
+    rate_u: Floats
+    """Largest change of the command, unit/s; inf for none."""
+    sensor_offset_c: Floats
+    """Channel = scale * quantity + offset."""
+    sensor_scale_c: Floats
+    """Channel = scale * quantity + offset."""
+    sensor_delay_c: Floats
+    """The channel shows what was so long ago, s."""
+    sensor_noise_c: Floats
+    """Standard deviation of white noise on a sample, in the channel's unit."""
+
+    def channel(self, name: str) -> int:
+        """Index of a channel. Raises CoreError with the nearest name."""
+        if name not in self.channels:
+            raise unknown("channel", name, self.channels)
+        return self.channels.index(name)
+
+    def actuator(self, name: str) -> int:
+        """Index of an actuator. Raises CoreError with the nearest name."""
+        if name not in self.actuators:
+            raise unknown("actuator", name, self.actuators)
+        return self.actuators.index(name)
+
+    def as_values(self) -> dict[str, float]:
+        """The entries that change something, by parameter name: `{"delay[motor]": 0.004}`."""
+        values: dict[str, float] = {}
+        for kinds, names, arrays in (
+            (ACTUATOR_PATH, self.actuators, (self.delay_u, self.offset_u, self.scale_u, self.rate_u)),
+            (CHANNEL_PATH, self.channels, (self.sensor_offset_c, self.sensor_scale_c, self.sensor_delay_c, self.sensor_noise_c)),
+        ):
+            for (kind, neutral), array in zip(kinds.items(), arrays, strict=True):
+                values |= {f"{kind}[{name}]": float(value) for name, value in zip(names, array, strict=True) if name and value != neutral}
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plant:
+    """One simulated robot. The model is this plant's own: stepping and replaying never change it."""
+
+    model: mujoco.MjModel
+    """Mechanics with derived constants up to date."""
+    path: SignalPath
+    """Command and sensor path."""
+
+
+def channel_names(robot: Robot) -> tuple[str, ...]:
+    """What a log of this robot can show: its named sensors, then the joints (their positions) whose name no sensor has."""
+    sensors = robot.names("sensor")
+    return sensors + tuple(name for name in robot.names("joint") if name not in sensors)
+
+
+def actuator_names(robot: Robot) -> tuple[str, ...]:
+    """Names of all actuators in model order, '' where there is none."""
+    return tuple(mujoco.mj_id2name(robot.model, mujoco.mjtObj.mjOBJ_ACTUATOR, i) or "" for i in range(robot.model.nu))
+
+
+def signal_path(robot: Robot, values: Mapping[str, float] | None = None) -> SignalPath:
+    """The signal path that the model file carries, with `values` (`{"delay[motor]": 0.004}`) on top; `latency` sets every delay.
+
+    Raises:
+        CoreError: a name that is not of the signal path, or whose target does not exist.
+    """
+    actuators, channels = actuator_names(robot), channel_names(robot)
+    arrays = {kind: np.full(len(actuators), neutral) for kind, neutral in ACTUATOR_PATH.items()}
+    arrays |= {kind: np.full(len(channels), neutral) for kind, neutral in CHANNEL_PATH.items()}
+    for origin, given in ((robot.where, robot.path_values), (None, values or {})):
+        for name, value in given.items():
+            kind, _, rest = name.partition("[")
+            if name == "latency":
+                arrays["delay"][:] = value
+                continue
+            if kind not in arrays or not rest.endswith("]"):
+                known = [*(f"{k}[...]" for k in arrays), "latency"]
+                raise CoreError(f"'{name}' is not a parameter of the signal path", where=origin, hint=f"there are: {', '.join(known)}")
+            targets = actuators if kind in ACTUATOR_PATH else channels
+            if rest[:-1] not in targets:
+                raise unknown("actuator" if kind in ACTUATOR_PATH else "channel", rest[:-1], filter(None, targets), where=origin)
+            arrays[kind][targets.index(rest[:-1])] = value
+    return SignalPath(
+        actuators=actuators,
+        channels=channels,
+        delay_u=arrays["delay"],
+        offset_u=arrays["command_offset"],
+        scale_u=arrays["command_scale"],
+        rate_u=arrays["command_rate"],
+        sensor_offset_c=arrays["sensor_offset"],
+        sensor_scale_c=arrays["sensor_scale"],
+        sensor_delay_c=arrays["sensor_delay"],
+        sensor_noise_c=arrays["sensor_noise"],
+    )

@@ -1,0 +1,1 @@
+"""Entropy-regularised proximal policy optimisation: one concept a file."""

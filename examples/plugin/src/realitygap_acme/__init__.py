@@ -1,0 +1,1 @@
+"""An example plugin: a skill, an observation and a check."""

@@ -1,0 +1,1 @@
+"""Trains policies with entropy-regularised PPO."""

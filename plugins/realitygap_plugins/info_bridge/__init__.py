@@ -1,0 +1,1 @@
+"""How different simulated and real signals are, each measure beside what it says when nothing differs."""

@@ -1,0 +1,1 @@
+"""Distributions over the physical parameters of a robot: made from its model, adapted to what was identified."""

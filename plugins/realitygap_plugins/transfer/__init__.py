@@ -1,0 +1,1 @@
+"""Judges whether a policy will transfer."""

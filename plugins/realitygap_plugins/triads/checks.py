@@ -1,0 +1,158 @@
+"""The GF(3) rules of `skills check`.
+
+| rule | severity | what |
+|---|---|---|
+| TRI201 | error | the trits of a declared group do not sum to 0 modulo 3 |
+| TRI202 | error | a member of a group is no known skill |
+| TRI203 | error | the text of SKILL.md states another trit than skill.yaml, or none that can be read (`metadata.trit` is RG311) |
+| TRI204 | error | a declared group does not contain the skill that declares it, or names a member twice |
+| TRI205 | warning | the skill is in no group |
+| TRI206 | warning | another member of the same distribution does not declare the group |
+| TRI207 | warning | a `skill://name#COLOR` in SKILL.md is not the skill's own |
+| TRI208 | error | what SKILL.md says of a group does not hold for the trits that it gives |
+| TRI209 | error | SKILL.md gives a member of a group another trit than the member declares |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from realitygap.document import shown_path
+from realitygap.errors import InputError, nearest
+from realitygap.findings import Finding
+from realitygap_plugins.triads.claims import Declaration, SkillRecord, repeated
+from realitygap_plugins.triads.collection import read_folder
+from realitygap_plugins.triads.gf3 import advice, balanced_residue, is_balanced, signed
+from realitygap_plugins.triads.verdicts import judge
+
+if TYPE_CHECKING:
+    from realitygap.discovery import Registry
+    from realitygap.document import Document
+    from realitygap.skill import Skill
+
+_URI = re.compile(r"skill://(?P<name>[A-Za-z0-9._/-]+)(?P<color>#[0-9A-Fa-f]{6})?")
+
+
+def check_triads(registry: Registry, skills: Sequence[Skill]) -> Iterator[Finding]:
+    """Findings on what these skills declare and say about trits, given all skills of the registry."""
+    known = {name: _record(name, skill) for name, skill in registry.skills.items()}
+    for skill in skills:
+        try:
+            document = skill.document()
+        except InputError:
+            continue  # the schema's finding
+        if not skill.triads:
+            yield Finding.at(
+                document,
+                "/name",
+                "TRI205",
+                f"{skill.name} is in no group",
+                severity="warning",
+                hint=f"declare a group of skills used together, for example `triads: [[{skill.name}, ...]]`; it needs {_wanted(skill)}",
+            )
+        for index, group in enumerate(skill.triads):
+            yield from check_group(registry, skill, document, index, group)
+        yield from check_guide(skill, known)
+
+
+def check_group(registry: Registry, skill: Skill, document: Document, index: int, group: Sequence[str]) -> Iterator[Finding]:
+    """TRI201, 202, 204 and 206 for one group of a manifest."""
+    pointer = f"/triads/{index}"
+    members = {name: found for name in group if (found := _find(registry, name)) is not None}
+    for place, name in enumerate(group):
+        if name not in members:
+            close = nearest(name, registry.skills)
+            hint = f"did you mean '{close}'?" if close else "`skills list` shows what there is"
+            yield Finding.at(document, f"{pointer}/{place}", "TRI202", f"no skill '{name}'", hint=hint)
+    if twice := repeated(list(group)):
+        yield Finding.at(document, pointer, "TRI204", f"{', '.join(twice)} is named twice", hint="name each member once")
+    if skill.name not in group and skill.qualified_name not in group:
+        yield Finding.at(
+            document,
+            pointer,
+            "TRI204",
+            f"the group does not contain {skill.name}",
+            hint=f"add {skill.name}, or declare the group with a member",
+        )
+    if len(members) == len(group):
+        trits = {name: member.trit for name, member in members.items()}
+        if not is_balanced([trits[name] for name in group]):
+            total = sum(trits[name] for name in group)
+            terms = " ".join(f"{name} {signed(trits[name])}" for name in group)
+            residue = signed(balanced_residue(total))
+            others = {name: one.trit for name, one in registry.skills.items()}
+            yield Finding.at(
+                document, pointer, "TRI201", f"the group sums to {residue}, not 0, modulo 3: {terms}", hint=advice(trits, others)
+            )
+    for name, member in members.items():
+        if member.name == skill.name or member.distribution != skill.distribution or skill.name not in group:
+            continue
+        if not any(set(theirs) == set(group) for theirs in member.triads):
+            shown = f"[{', '.join(group)}]"
+            yield Finding.at(
+                document, pointer, "TRI206", f"{name} does not declare this group", severity="warning", hint=f"add {shown} to its triads"
+            )
+
+
+def check_guide(skill: Skill, known: dict[str, SkillRecord]) -> Iterator[Finding]:
+    """TRI203, 207, 208 and 209 for what SKILL.md says."""
+    try:
+        record, claims = read_folder(skill.directory)
+    except InputError:
+        return
+    for told in record.declarations:
+        if told.source != "body" or told.trit == skill.trit:
+            continue
+        problem = told.problem or f"SKILL.md says {signed(told.trit or 0)}, skill.yaml says {signed(skill.trit)}"
+        yield Finding(
+            rule="TRI203", message=problem, path=told.path, line=told.line, hint="say the same in both, or leave it out of the text"
+        )
+    yield from _uris(skill)
+    for claim in claims:
+        if claim.form == "manifest" or claim.injected:
+            continue
+        verdict = judge(claim, known)
+        if verdict.truth == "false":
+            yield Finding(rule="TRI208", message=f"{claim.text}: {verdict.reason}", path=claim.path, line=claim.line)
+        elif verdict.contradictions:
+            yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line)
+
+
+def _uris(skill: Skill) -> Iterable[Finding]:
+    """A colour names a skill and decides nothing, so that a wrong one is a warning."""
+    try:
+        lines = skill.guide.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    for number, line in enumerate(lines, start=1):
+        for match in _URI.finditer(line):
+            if match["name"] == skill.name and match["color"] and match["color"].lower() != (skill.color or "").lower():
+                own = f"the skill's colour is {skill.color}" if skill.color else "the skill has no colour"
+                yield Finding(
+                    rule="TRI207",
+                    message=f"{match[0]}: {own}",
+                    path=shown_path(skill.guide),
+                    line=number,
+                    column=match.start() + 1,
+                    width=len(match[0]),
+                    severity="warning",
+                    hint=f"write {skill.uri}",
+                )
+
+
+def _record(name: str, skill: Skill) -> SkillRecord:
+    told = Declaration(source="skill.yaml", trit=skill.trit, text=signed(skill.trit), path=shown_path(skill.manifest), line=1)
+    return SkillRecord(name=name, path=shown_path(skill.manifest), declarations=(told,))
+
+
+def _find(registry: Registry, name: str) -> Skill | None:
+    try:
+        return registry.skill(name)
+    except InputError:
+        return None
+
+
+def _wanted(skill: Skill) -> str:
+    return f"trits that sum to {signed(balanced_residue(-skill.trit))} beside it"

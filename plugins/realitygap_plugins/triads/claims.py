@@ -1,0 +1,132 @@
+"""What documents say about trits: declarations of a skill, and claims about groups. Facts with their place, no verdict yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Numbers = Literal["stated", "declared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """One place where a skill says its trit."""
+
+    source: str
+    """`skill.yaml`, `metadata.trit`, `frontmatter.trit`, `body` (strongest first); or `injected`: written into a block by a tool."""
+    trit: int | None
+    """The trit, or None where the text is not one."""
+    text: str
+    """As written."""
+    path: str
+    line: int
+    problem: str | None = None
+    """Why `trit` is None."""
+
+    @property
+    def place(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+PRECEDENCE = ("skill.yaml", "metadata.trit", "frontmatter.trit", "body")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillRecord:
+    """One skill of a collection, with everything that it says about its trit."""
+
+    name: str
+    path: str
+    """The file that declares it."""
+    declarations: tuple[Declaration, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What could not be read, for example frontmatter that is not YAML."""
+
+    @property
+    def authored(self) -> tuple[Declaration, ...]:
+        """Declarations by an author, strongest first; injected blocks and unreadable values are left out."""
+        found = [d for d in self.declarations if d.source in PRECEDENCE and d.trit is not None]
+        return tuple(sorted(found, key=lambda d: PRECEDENCE.index(d.source)))
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Every trit stated anywhere, injected blocks too."""
+        return frozenset(d.trit for d in self.declarations if d.trit is not None)
+
+    @property
+    def authored_values(self) -> frozenset[int]:
+        return frozenset(d.trit for d in self.authored if d.trit is not None)
+
+    @property
+    def trit(self) -> int | None:
+        """The declared trit; None where no author declares one, or where the authors disagree: nothing is picked."""
+        return next(iter(self.authored_values)) if len(self.authored_values) == 1 else None
+
+    @property
+    def conflicting(self) -> bool:
+        """More than one trit is stated, be it in an injected block."""
+        return len(self.values) > 1
+
+    @property
+    def conflicting_authored(self) -> bool:
+        return len(self.authored_values) > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A member of a claimed group."""
+
+    name: str
+    trit: int | None = None
+    """The trit stated beside the name, None if there is none."""
+    placeholder: bool = False
+    """`[balancer]` and the like: no skill, so that the group says little."""
+    problem: str | None = None
+    """Why a stated trit could not be read."""
+
+
+AssertionKind = Literal["balanced", "unbalanced", "needs", "sum", "residue"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assertion:
+    """One thing that a claim says of its group."""
+
+    kind: AssertionKind
+    """`balanced`; `unbalanced`; `needs` a completing trit; the integer `sum`; or the sum as a `residue` modulo 3."""
+    value: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A group of skills and what is said of it."""
+
+    members: tuple[Member, ...]
+    assertions: tuple[Assertion, ...]
+    text: str
+    path: str
+    line: int
+    end_line: int = 0
+    form: str = "manifest"
+    """Which syntactic form it was found in."""
+    numbers: Numbers = "stated"
+    """Where the trits come from: `stated` beside each name, or `declared` by the members (a manifest names them only)."""
+    owner: str | None = None
+    """The skill in whose files it stands."""
+    injected: bool = False
+    """It stands in a block that a tool wrote."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def place(self) -> str:
+        return f"{self.path}:{self.line}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.members)
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """Names that occur more than once, sorted."""
+    return sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,140 @@
+"""Arithmetic of trits: the field with three elements, written with the balanced residues -1, 0 and +1.
+
+A group of skills is balanced when its trits sum to 0 modulo 3. So (-1, 0, +1), (0, 0, 0), (+1, +1, +1) and
+(-1, -1, -1) are, and so are larger groups such as (+1, +1, -1, -1). An integer sum of 0 is not needed: +1 +1 +1 = 3.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import comb
+
+TRITS = (-1, 0, 1)
+
+
+def balanced_residue(number: int) -> int:
+    """The one of -1, 0, +1 that is congruent to `number` modulo 3; 2 gives -1."""
+    return (number + 1) % 3 - 1
+
+
+def group_sum(trits: Iterable[int]) -> int:
+    """Sum in GF(3), as a balanced residue. The empty group sums to 0."""
+    return balanced_residue(sum(trits))
+
+
+def is_balanced(trits: Iterable[int]) -> bool:
+    return sum(trits) % 3 == 0
+
+
+def completing_trit(trits: Iterable[int]) -> int:
+    """The trit that balances the group when it is added: the balanced residue of the negated sum."""
+    return balanced_residue(-sum(trits))
+
+
+def signed(trit: int) -> str:
+    """How a trit is written: -1, 0, +1."""
+    return "0" if trit == 0 else f"{trit:+d}"
+
+
+def balanced_groups(trit_of: Mapping[str, int], size: int = 3) -> Iterator[tuple[str, ...]]:
+    """All balanced groups of `size` different names, each sorted, in lexicographic order; lazily.
+
+    The last member is looked up in its class, so the cost is that of the groups of `size - 1` names.
+    """
+    if size < 1:
+        raise ValueError(f"a group has at least one member, not {size}")
+    names = sorted(trit_of)
+    places: dict[int, list[int]] = {trit: [] for trit in TRITS}
+    for place, name in enumerate(names):
+        places[balanced_residue(trit_of[name])].append(place)
+
+    def extend(chosen: tuple[int, ...], total: int) -> Iterator[tuple[str, ...]]:
+        start = chosen[-1] + 1 if chosen else 0
+        if len(chosen) == size - 1:
+            fitting = places[balanced_residue(-total)]
+            for place in fitting[bisect_right(fitting, start - 1) :]:
+                yield tuple(names[index] for index in (*chosen, place))
+            return
+        for place in range(start, len(names)):
+            yield from extend((*chosen, place), total + trit_of[names[place]])
+
+    yield from extend((), 0)
+
+
+def count_balanced_groups(trits: Iterable[int], size: int = 3) -> int:
+    """How many `balanced_groups` there are, from the counts of the three classes alone."""
+    counts = dict.fromkeys(TRITS, 0)
+    for trit in trits:
+        counts[balanced_residue(trit)] += 1
+    total = 0
+    for minus in range(size + 1):
+        for plus in range(size + 1 - minus):
+            if (plus - minus) % 3 == 0:
+                total += comb(counts[-1], minus) * comb(counts[1], plus) * comb(counts[0], size - minus - plus)
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mending:
+    """One change that balances a group. An unbalanced group always needs exactly one."""
+
+    kind: str
+    """`change` a member's trit, `add` a skill, `remove` a member, or `replace` a member by a skill."""
+    member: str | None = None
+    """The member that is changed, removed or replaced."""
+    skill: str | None = None
+    """The skill that is added or put in the member's place; None if no known skill has the trit."""
+    trit: int | None = None
+    """The trit that the member gets, or that the added skill has."""
+
+    def __str__(self) -> str:
+        if self.kind == "change":
+            return f"changing {self.member} to {signed(self.trit or 0)}"
+        if self.kind == "remove":
+            return f"removing {self.member}"
+        newcomer = self.skill or f"a skill with {signed(self.trit or 0)}"
+        return f"adding {newcomer}" if self.kind == "add" else f"putting {newcomer} in the place of {self.member}"
+
+
+def mendings(trit_of: Mapping[str, int], others: Mapping[str, int] | None = None) -> list[Mending]:
+    """All single changes that balance the group `trit_of`; empty if it is balanced.
+
+    `others` are the skills (name to trit) that may join. Order: change, add, remove, replace; within each by name.
+    A removal that would leave fewer than two members is left out.
+    """
+    excess = group_sum(trit_of.values())
+    if excess == 0:
+        return []
+    joining: dict[int, list[str]] = {trit: [] for trit in TRITS}
+    for name, trit in sorted((others or {}).items()):
+        if name not in trit_of:
+            joining[balanced_residue(trit)].append(name)
+    wanted = balanced_residue(-excess)
+    found = [Mending(kind="change", member=name, trit=balanced_residue(trit - excess)) for name, trit in sorted(trit_of.items())]
+    found += [Mending(kind="add", skill=name, trit=wanted) for name in joining[wanted]]
+    if not joining[wanted]:
+        found.append(Mending(kind="add", trit=wanted))
+    if len(trit_of) > 2:
+        found += [Mending(kind="remove", member=name) for name, trit in sorted(trit_of.items()) if balanced_residue(trit) == excess]
+    for name, trit in sorted(trit_of.items()):
+        fitting = balanced_residue(trit - excess)
+        found += [Mending(kind="replace", member=name, skill=other, trit=fitting) for other in joining[fitting]]
+    return found
+
+
+def advice(trit_of: Mapping[str, int], others: Mapping[str, int] | None = None, *, most: int = 3) -> str:
+    """One line that says how to balance the group: which single changes do it."""
+    found = mendings(trit_of, others)
+    if not found:
+        return "balanced"
+    changes = [m for m in found if m.kind == "change"][:most]
+    wanted = next(m.trit for m in found if m.kind == "add") or 0
+    joining = [m.skill for m in found if m.kind == "add" and m.skill][:most]
+    removals = [m.member for m in found if m.kind == "remove" and m.member][:most]
+    parts = ["changing " + " or ".join(f"{m.member} to {signed(m.trit or 0)}" for m in changes) + " balances it"]
+    parts.append(f"add a skill with {signed(wanted)}" + (f": {', '.join(joining)}" if joining else ""))
+    if removals:
+        parts.append(f"remove {' or '.join(removals)}")
+    return ", or ".join(parts)

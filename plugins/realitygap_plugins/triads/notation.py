@@ -1,0 +1,62 @@
+"""How a trit is written: in YAML, in prose, as a symbol. What is not a trit stays unknown, with the reason."""
+
+from __future__ import annotations
+
+import re
+
+from realitygap_plugins.triads.gf3 import balanced_residue
+
+MINUS_SIGNS = "\u2212\u2013\u2010\u2011\ufe63\uff0d"  # minus, en dash, hyphens and their wide forms
+_AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-") | {"\uff0b": "+"})
+
+_SYMBOLS = {"+": 1, "⊕": 1, "-": -1, "⊖": -1, "○": 0, "⊙": 0, "◯": 0}
+_WORDS = {"plus": 1, "minus": -1, "ergodic": 0}
+
+_NUMBER = re.compile(r"([+-]?\s?\d+)")
+_RESIDUE = re.compile(r"([+-]?\s?\d+)\s*mod\s*3")
+_LABEL = re.compile(r"[\s,:;(\[-]*([A-Za-z]+)?")
+
+
+class NotATrit(ValueError):
+    """The text or value does not say one trit; the message says why."""
+
+
+def read_trit(value: object) -> int:
+    """The trit of a value from YAML or of a piece of text.
+
+    Accepts -1, 0, 1 as integers and text such as `-1`, `+1`, `−1`, `0 (ERGODIC)`, `+1, generator`, `PLUS`, `○`, `⊖`, and
+    residues only when they say so (`-2 mod 3`). Raises `NotATrit` for a boolean, a float, `±1`, `2`, or a number
+    whose label says otherwise (`0 (PLUS)`).
+    """
+    if isinstance(value, bool) or value is None:
+        raise NotATrit(f"{value!r} is not a trit; write -1, 0 or +1")
+    if isinstance(value, int):
+        return _in_range(value)
+    if not isinstance(value, str):
+        raise NotATrit(f"{value!r} is not a trit; write -1, 0 or +1")
+    text = value.strip().strip("\"'`*_ ").translate(_AS_ASCII)
+    if text in _SYMBOLS:
+        return _SYMBOLS[text]
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    residue = _RESIDUE.match(text)
+    if residue:
+        return balanced_residue(int(residue.group(1).replace(" ", "")))
+    number = _NUMBER.match(text)
+    if not number:
+        raise NotATrit(f"'{value}' is not a trit; write -1, 0 or +1")
+    rest = text[number.end() :]
+    if rest[:1] in {".", "/", "%"} or rest[:1].isalnum() or rest[:1] == "_":
+        raise NotATrit(f"'{value}' is not a trit; write -1, 0 or +1")
+    trit = _in_range(int(number.group(1).replace(" ", "")))
+    label = _LABEL.match(rest)
+    word = (label.group(1) or "").lower() if label else ""
+    if word in _WORDS and _WORDS[word] != trit:
+        raise NotATrit(f"'{value}': the number says {trit}, the word says {_WORDS[word]}")
+    return trit
+
+
+def _in_range(number: int) -> int:
+    if number not in (-1, 0, 1):
+        raise NotATrit(f"{number} is not a trit; write -1, 0 or +1")
+    return number

@@ -1,0 +1,293 @@
+"""`skills check`: what is wrong with manifests, guides, pipelines, plugins and documents, found without importing what is checked.
+
+| rule | says |
+|---|---|
+| RG001 | not YAML or not JSON |
+| RG002 | not UTF-8, or a character that is not allowed |
+| RG003 | a key given twice |
+| RG004 | a number that readers disagree about |
+| RG005 | aliases that blow up or refer to themselves |
+| RG006 | nested too deeply |
+| RG007 | `skill.yml` or `plugin.yml`: only `.yaml` is read |
+| RG008 | a document of which nothing tells the kind |
+| RG009 | a manifest that cannot be read |
+| RG1xx | the schema (`schema`): 101 a value, 102 an unknown key, 103 a missing key, 104 a type, 105 a choice |
+| RG2xx | names and links (`skill_check`) |
+| RG3xx | SKILL.md (`guides`) |
+| RG4xx | pipelines (`pipeline_check`) |
+| RG5xx | plugins (`plugin_check`) |
+
+Other codes come from plugins, by the hook `realitygap_register_checks`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from realitygap import plugin_check, skill_check
+from realitygap.discovery import WORKSPACE, Registry
+from realitygap.document import Document, LocatedError, load, shown_path
+from realitygap.errors import InputError
+from realitygap.findings import Finding, count, ordered
+from realitygap.guides import check_guide
+from realitygap.plugin_record import PluginRecord, read_manifest
+from realitygap.schema import KINDS, Kind, validate
+from realitygap.skill import Skill
+
+_SKIPPED = ("__pycache__", "node_modules", "site-packages", "build", "dist")
+
+
+@dataclass
+class Report:
+    """What was checked and found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    skills: int = 0
+    plugins: int = 0
+    documents: int = 0
+
+    @property
+    def summary(self) -> dict[str, int]:
+        return count(self.findings, skills=self.skills, plugins=self.plugins, documents=self.documents)
+
+    @property
+    def failed(self) -> bool:
+        return any(one.severity == "error" for one in self.findings)
+
+
+def check_registry(registry: Registry) -> Report:
+    """Checks everything installed."""
+    report = Report()
+    for skill in registry.every_skill:
+        _skill(skill, registry, report, installed=True)
+    for record in registry.active_plugins:
+        if record.manifest and record.manifest.is_file():
+            _plugin(record, record.manifest, report)
+    report.findings += [_finding(one.error, one.path) for one in registry.broken]
+    report.findings += plugin_check.name_findings(registry)
+    _rules_of_plugins(registry, registry.every_skill, report)
+    report.findings += plugin_check.state_findings(registry, as_warning=False)
+    for directory in {one.directory.parent for one in registry.every_skill}:
+        report.findings += _wrong_suffixes(directory)
+    report.findings = ordered(report.findings)
+    return report
+
+
+def check_paths(paths: Sequence[Path], registry: Registry, kind: Kind | None = None) -> Report:
+    """Checks folders and files, with the registry as their surroundings.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds nothing to check.
+    """
+    report = Report()
+    files: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            load(path)
+        found = list(_files(path)) if path.is_dir() else [path]
+        if not found:
+            raise InputError("nothing to check: no skill.yaml, SKILL.md or plugin.yaml in it", where=shown_path(path))
+        files |= dict.fromkeys(found)
+    skills: list[tuple[Skill, Document]] = []
+    for file in files:
+        _file(file, registry, report, skills, files, kind)
+    view = registry.with_skills(skill for skill, _ in skills)
+    for skill, document in skills:
+        installed = any(one.directory.resolve() == skill.directory.resolve() for one in registry.every_skill)
+        report.skills += 1
+        report.findings += skill_check.check_skill(skill, document, view)
+        report.findings += skill_check.name_findings(skill, document, registry, installed=installed)
+    _rules_of_plugins(view, [skill for skill, _ in skills], report)
+    report.findings += plugin_check.state_findings(registry, as_warning=True)
+    report.findings = ordered(report.findings)
+    return report
+
+
+def _file(
+    file: Path, registry: Registry, report: Report, skills: list[tuple[Skill, Document]], files: dict[Path, None], kind: Kind | None
+) -> None:
+    """Checks one file, or puts its skill on the list, which is checked when all are known."""
+    if file.name in ("skill.yml", "plugin.yml"):
+        report.findings.append(_wrong_suffix(file))
+        return
+    if file.name == "SKILL.md":
+        manifest = file.with_name("skill.yaml")
+        if not manifest.exists():
+            report.documents += 1
+            report.findings += check_guide(file.parent, None)
+        elif manifest not in files:
+            _file(manifest, registry, report, skills, files, kind)
+        return
+    try:
+        document = load(file)
+    except InputError as error:
+        report.documents += 1
+        report.findings.append(_finding(error, file))
+        return
+    kind = kind or kind_of(document)
+    if kind is None:
+        hint = f"name it after its kind, such as {file.stem}.task.yaml, or say --kind; kinds: {', '.join(KINDS)}"
+        report.findings.append(Finding.at(document, "", "RG008", "nothing tells what kind of document this is", hint=hint))
+    elif kind in ("skill", "pipeline"):
+        skill = _skill_of(document, file, registry)
+        if isinstance(skill, Skill):
+            skills.append((skill, document))
+        else:
+            report.skills += 1
+            report.findings += skill
+    elif kind == "plugin":
+        _plugin(_record_of(file, registry, document), file, report)
+    else:
+        report.documents += 1
+        report.findings += validate(document, kind)
+
+
+def kind_of(document: Document) -> Kind | None:
+    """The kind of a document, by its file's name, that of its folder, or its keys."""
+    path, data = document.path, document.data
+    keys = set(data) if isinstance(data, dict) else set()
+    if path is not None:
+        if path.name == "skill.yaml":
+            return "pipeline" if "steps" in keys else "skill"
+        for kind in KINDS:
+            if kind in path.stem.split(".") or path.parent.name == f"{kind}s":
+                return kind
+    by_keys: list[tuple[Kind, set[str]]] = [
+        ("pipeline", {"steps"}),
+        ("skill", {"entry"}),
+        ("plugin", {"api"}),
+        ("task", {"observations", "rewards"}),
+        ("mapping", {"streams", "channels", "columns"}),
+        ("domain", {"parameters"}),
+    ]
+    return next((kind for kind, some in by_keys if keys & some), None)
+
+
+def _skill(skill: Skill, registry: Registry, report: Report, *, installed: bool) -> None:
+    report.skills += 1
+    try:
+        document = skill.document()
+    except InputError as error:
+        report.findings.append(_finding(error, skill.manifest))
+        return
+    report.findings += skill_check.check_skill(skill, document, registry)
+    report.findings += skill_check.name_findings(skill, document, registry, installed=installed)
+
+
+def _skill_of(document: Document, file: Path, registry: Registry) -> Skill | list[Finding]:
+    """The registered skill of a manifest, or a new one of the workspace; findings where it gives none."""
+    directory = file.parent
+    known = next((one for one in registry.every_skill if one.directory.resolve() == directory.resolve()), None)
+    try:
+        return Skill.from_manifest(
+            document.data,
+            directory=directory,
+            plugin=known.plugin if known else WORKSPACE,
+            distribution=known.distribution if known else WORKSPACE,
+            distribution_version=known.distribution_version if known else "",
+            builtin=known.builtin if known else False,
+        )
+    except InputError as error:
+        kind: Kind = "pipeline" if isinstance(document.data, dict) and "steps" in document.data else "skill"
+        findings = validate(document, kind)
+        findings = findings or [Finding.at(document, getattr(error, "pointer", ""), "RG101", error.message, hint=error.hint)]
+        return [*findings, *check_guide(directory, None)]
+
+
+def _plugin(record: PluginRecord, file: Path, report: Report) -> None:
+    report.plugins += 1
+    try:
+        report.findings += plugin_check.check_plugin(record, load(file))
+    except InputError as error:
+        report.findings.append(_finding(error, file))
+
+
+def _record_of(file: Path, registry: Registry, document: Document) -> PluginRecord:
+    for record in registry.plugins.values():
+        if record.directory is not None and record.directory.resolve() == file.parent.resolve():
+            return record
+    name = document.data.get("name") if isinstance(document.data, dict) else None
+    package = _package_of(file.parent.resolve())
+    record = PluginRecord(
+        name=str(name),
+        package=package,
+        distribution=WORKSPACE,
+        version="",
+        builtin=False,
+        directory=file.parent,
+        module=f"{package}.plugin",
+    )
+    try:
+        read_manifest(record, document.data)
+    except InputError as error:
+        # The schema has a finding for it.
+        record.fail(error.message)
+    return record
+
+
+def _package_of(directory: Path) -> str:
+    parts = [directory.name]
+    while (directory.parent / "__init__.py").is_file():
+        directory = directory.parent
+        parts.insert(0, directory.name)
+    return ".".join(parts)
+
+
+def _rules_of_plugins(registry: Registry, skills: Sequence[Skill], report: Report) -> None:
+    """Runs the checks that plugins register; one that fails stops no other."""
+    for record, (prefix, function) in registry.host.collect("realitygap_register_checks"):
+        try:
+            for finding in function(registry, skills):
+                if not isinstance(finding, Finding) or not finding.rule.startswith(prefix):
+                    code = getattr(finding, "rule", type(finding).__name__)
+                    report.findings.append(_fault(record, f"a check for '{prefix}' gave '{code}'"))
+                    continue
+                report.findings.append(finding)
+        except InputError as error:
+            report.findings.append(
+                Finding(rule="RG508", message=f"{record.label}: {error.message}", path=error.where or "", hint=error.hint)
+            )
+        except Exception as error:
+            report.findings.append(_fault(record, f"its check for '{prefix}' raised {type(error).__name__}: {error}"))
+
+
+def _fault(record: PluginRecord, message: str) -> Finding:
+    return Finding(rule="RG508", message=f"{record.label}: {message}", hint=record.remedy)
+
+
+def _finding(error: InputError, path: Path) -> Finding:
+    if isinstance(error, LocatedError):
+        rule = error.rule or "RG101"
+        shown = shown_path(error.path or path)
+        return Finding(
+            rule=rule, message=error.message, path=shown, line=error.line, column=error.column, hint=error.hint, width=error.width
+        )
+    return Finding(rule="RG009", message=error.message, path=shown_path(path), hint=error.hint)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """What there is to check in a folder, sorted. Hidden folders, environments and build products are passed over."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            one for one in folders if not one.startswith(".") and one not in _SKIPPED and not _is_environment(os.path.join(parent, one))
+        )
+        for name in ("skill.yaml", "SKILL.md", "plugin.yaml", "skill.yml", "plugin.yml"):
+            if name in names:
+                yield Path(parent, name)
+
+
+def _is_environment(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+
+
+def _wrong_suffixes(directory: Path) -> Iterator[Finding]:
+    for file in sorted(directory.glob("*/skill.yml")):
+        yield _wrong_suffix(file)
+
+
+def _wrong_suffix(file: Path) -> Finding:
+    right = file.with_suffix(".yaml").name
+    return Finding(rule="RG007", message=f"'{file.name}' is not read", path=shown_path(file), hint=f"rename it to '{right}'")

@@ -1,0 +1,5 @@
+"""`python -m realitygap.cli` is `skills`."""
+
+from realitygap.cli import main
+
+main()

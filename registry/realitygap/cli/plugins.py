@@ -1,0 +1,52 @@
+"""`skills plugins`."""
+
+from __future__ import annotations
+
+import click
+
+from realitygap.cli.terminal import echo, echo_json, styled, table
+from realitygap.discovery import Registry
+
+
+@click.command("plugins")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--load", is_flag=True, help="Import each plugin, which shows those that cannot be.")
+@click.option("-v", "--verbose", is_flag=True, help="With the traceback of what failed.")
+def plugins(as_json: bool, load: bool, verbose: bool) -> int:
+    """List the plugins and their states: found, loaded, disabled or error.
+
+    A plugin is imported when one of its skills runs or one of its hooks is called, not before. Exit code 1 where one is in state error.
+    """
+    registry = Registry.discover()
+    if load:
+        from realitygap.contract import module_records
+
+        for record in module_records(registry):
+            registry.host.load(record.name)
+    records = registry.plugins.values()
+    failed = any(record.state == "error" for record in records)
+    if as_json:
+        echo_json([record.to_json() for record in records])
+        return int(failed)
+    rows = [
+        (
+            record.name,
+            record.state,
+            f"{record.distribution} {record.version}",
+            ", ".join([*record.skills, *record.commands]) or record.summary,
+        )
+        for record in records
+    ]
+    for line in table(rows, ("NAME", "STATE", "FROM", "GIVES")):
+        echo(line)
+    for record in records:
+        if record.state == "error":
+            echo(f"{styled('error', fg='red', bold=True)}: {record.label}: {record.error}", err=True)
+            echo(f"  hint: {record.remedy}", err=True)
+            if verbose and record.traceback:
+                echo(record.traceback.rstrip(), err=True)
+        for note in record.notes:
+            echo(f"{styled('warning', fg='yellow')}: {record.label}: {note}", err=True)
+    for conflict in registry.conflicts:
+        echo(f"{styled('warning', fg='yellow')}: {conflict.error().message}; reachable: {conflict.reachable}", err=True)
+    return int(failed)

@@ -1,0 +1,132 @@
+"""Hashes of what files, folders, robot models and documents hold, whatever their paths are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+_IGNORED = {"__pycache__", ".git", ".DS_Store"}
+_SOURCES = {".py", ".pyi", ".so", ".json", ".yaml", ".yml", ".toml", ".xml"}
+_FILE_ATTRIBUTES = ("file", "filename", "fileup", "filedown", "fileleft", "fileright", "filefront", "fileback")
+_WORDS = re.compile(r"[^\s\"'\[\]{},#]+")
+_DOCUMENTS = {".yaml", ".yml", ".json"}
+_LARGEST_DOCUMENT = 1 << 20
+
+_hashes: dict[tuple[str, int, int, int], str] = {}
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes; remembered while its inode, size and mtime stay."""
+    status = path.stat()
+    key = (str(path), status.st_ino, status.st_mtime_ns, status.st_size)
+    if key not in _hashes:
+        with path.open("rb") as file:
+            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _hashes[key]
+
+
+def tree_hash(root: Path, suffixes: Iterable[str] | None = None) -> str:
+    """sha256 over the relative names and contents of all files of a folder, of those with one of `suffixes` if given."""
+    wanted = None if suffixes is None else set(suffixes)
+    entries = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if name not in _IGNORED)
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name in _IGNORED or (wanted is not None and path.suffix not in wanted) or not path.is_file():
+                continue
+            entries.append((path.relative_to(root).as_posix(), file_hash(path)))
+    return digest(sorted(entries))
+
+
+def source_hash(package: Path) -> str:
+    """sha256 of the sources of a package: code and the small data that it reads."""
+    return tree_hash(package, _SOURCES)
+
+
+def content(path: Path, assets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """What a path stands for: its bytes, and those of every file it refers to.
+
+    An MJCF or URDF counts with its includes, meshes, textures and height fields, a YAML or JSON document with the files and assets that
+    its words name. Raises OSError when it cannot be read.
+    """
+    found: dict[str, Any] = {"suffix": path.suffix, "content": tree_hash(path) if path.is_dir() else file_hash(path)}
+    referred: dict[str, str] = {}
+    _follow(path, assets, {path.resolve()}, referred)
+    if referred:
+        found["refers_to"] = referred
+    return found
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON of a value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def _follow(path: Path, assets: Mapping[str, Mapping[str, str]], seen: set[Path], found: dict[str, str]) -> None:
+    if path.is_dir():
+        below = [one for one in sorted(path.iterdir()) if one.suffix in _DOCUMENTS | {".xml", ".urdf"} and one.is_file()]
+        parts = [part for one in below for part in _named_files(one, assets)]
+    else:
+        parts = _named_files(path, assets)
+    for word, target in parts:
+        real = target.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        found[word] = tree_hash(target) if target.is_dir() else file_hash(target)
+        _follow(target, assets, seen, found)
+
+
+def _named_files(path: Path, assets: Mapping[str, Mapping[str, str]]) -> list[tuple[str, Path]]:
+    if path.suffix in (".xml", ".urdf"):
+        return _model_files(path)
+    if path.suffix not in _DOCUMENTS or path.stat().st_size > _LARGEST_DOCUMENT:
+        return []
+    named = {name: Path(place) for names in assets.values() for name, place in names.items()}
+    parts = []
+    for word in sorted(set(_WORDS.findall(path.read_text(encoding="utf-8", errors="replace")))):
+        word = word.rstrip(":")
+        candidate = path.parent / word
+        if "." in word.strip(".") and len(word) < 1024 and _is_file(candidate):
+            parts.append((word, candidate))
+        elif word in named and named[word].exists():
+            parts.append((word, named[word]))
+    return parts
+
+
+def _model_files(path: Path) -> list[tuple[str, Path]]:
+    """Files that an MJCF or URDF names, as far as they exist; the compiler reports the others."""
+    from xml.etree import ElementTree
+
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, OSError, ValueError):
+        return []
+    folders = [path.parent]
+    for compiler in root.iter("compiler"):
+        folders += [path.parent / compiler.attrib[name] for name in ("assetdir", "meshdir", "texturedir") if name in compiler.attrib]
+    parts = []
+    for element in root.iter():
+        for attribute in _FILE_ATTRIBUTES:
+            name = element.attrib.get(attribute)
+            if not name:
+                continue
+            plain = name.partition("://")[2] or name
+            candidates = [folder / part for folder in folders for part in (plain, os.path.basename(plain))]
+            target = next((one for one in candidates if _is_file(one)), None)
+            if target is not None:
+                parts.append((name, target))
+    return parts
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,184 @@
+"""The registry: every skill and plugin of the environment, by name.
+
+    registry = Registry.discover()
+    skill = registry.skill("replay-recording")
+    factory = registry.catalog.load("observation", "joint_position")
+
+A name of this distribution cannot be taken. Of two third parties that claim one name both stay reachable as `distribution/name`, and the
+bare name is an error that names both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from realitygap.errors import InputError, unknown
+from realitygap.scan import BUILTIN_DISTRIBUTION, WORKSPACE, Broken, Selection, scan
+
+if TYPE_CHECKING:
+    from realitygap.components import Catalog
+    from realitygap.plugin_record import PluginRecord
+    from realitygap.plugins import PluginHost
+    from realitygap.skill import Skill
+
+__all__ = ["BUILTIN_DISTRIBUTION", "WORKSPACE", "Conflict", "Registry", "Selection", "discover"]
+
+Named = TypeVar("Named")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A name that several claim."""
+
+    kind: str
+    """`skill`, `command`, `asset` or `component`."""
+    name: str
+    claimed_by: tuple[str, ...]
+    """Distributions."""
+    builtin: bool
+    """Whether this distribution has the name, and keeps it."""
+
+    @property
+    def reachable(self) -> str:
+        return " and ".join(f"{distribution}/{self.name}" for distribution in self.claimed_by if distribution != BUILTIN_DISTRIBUTION)
+
+    def error(self) -> InputError:
+        who = " and ".join(f"'{distribution}'" for distribution in self.claimed_by)
+        return InputError(f"{self.kind} '{self.name}' is claimed by {who}", hint=f"say which: {self.reachable}")
+
+
+class Registry:
+    """Skills and plugins with their names settled. Reading it executes no plugin code."""
+
+    def __init__(self, plugins: Sequence[PluginRecord], skills: Iterable[Skill], broken: Sequence[Broken] = ()) -> None:
+        self.plugins: dict[str, PluginRecord] = {}
+        """By name; a record whose name is taken is under `distribution/name`."""
+        for record in plugins:
+            self.plugins.setdefault(record.name if record.name not in self.plugins else f"{record.distribution}/{record.name}", record)
+        self.broken = tuple(broken)
+        """Manifests that give nothing."""
+        self.every_skill = tuple(skills)
+        """Also those whose bare name belongs to another."""
+        self.skills: dict[str, Skill]
+        """By bare name where it is theirs, else by `distribution/name`."""
+        self._missing: dict[tuple[str, str], bool] = {}
+        self.skills, self.conflicts = settle("skill", [(one.name, one.distribution, one) for one in self.every_skill])
+
+    @classmethod
+    def discover(cls, selection: Selection | None = None) -> Registry:
+        """The registry of this environment; the selection is by default that of the environment variables."""
+        found = scan(selection)
+        return cls(found.plugins, found.skills, found.broken)
+
+    def skill(self, name: str) -> Skill:
+        """The skill of a name or `distribution/name`. Raises `InputError` with the nearest name, or with all who claim it."""
+        if name in self.skills:
+            return self.skills[name]
+        for conflict in self.conflicts:
+            if conflict.name == name:
+                raise conflict.error()
+        for one in self.every_skill:
+            if name == one.qualified_name:
+                return one
+        for one_broken in self.broken:
+            if one_broken.path.parent.name == name:
+                raise one_broken.error
+        raise unknown("skill", name, self.skills)
+
+    def plugin(self, name: str) -> PluginRecord:
+        """The record of a plugin. Raises `InputError` with the nearest name."""
+        if name not in self.plugins:
+            raise unknown("plugin", name, self.plugins)
+        return self.plugins[name]
+
+    def with_skills(self, skills: Iterable[Skill]) -> Registry:
+        """This registry with more skills. What lies in the same folder is replaced, and so is what has the same name: a folder of skills
+        is checked as if it were alone."""
+        more = list(skills)
+        places, names = {one.directory.resolve() for one in more}, {one.name for one in more}
+        kept = [one for one in self.every_skill if one.directory.resolve() not in places and one.name not in names]
+        return Registry(list(self.plugins.values()), [*kept, *more], self.broken)
+
+    @cached_property
+    def active_plugins(self) -> tuple[PluginRecord, ...]:
+        """Those whose declarations count."""
+        return tuple(record for record in self.plugins.values() if record.state in ("found", "loaded"))
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Components of all plugins."""
+        from realitygap.components import Catalog
+
+        return Catalog(self)
+
+    @cached_property
+    def assets(self) -> dict[str, dict[str, str]]:
+        """Kind (`model`, `recording`, `task`, `domain`, `mapping`) to name to absolute path."""
+        from realitygap.assets import table
+
+        return table(self.active_plugins)
+
+    @cached_property
+    def host(self) -> PluginHost:
+        """Loads plugins when their hooks are needed."""
+        from realitygap.plugins import PluginHost
+
+        return PluginHost(self.active_plugins)
+
+    @cached_property
+    def commands(self) -> dict[str, tuple[PluginRecord, str]]:
+        """Command name to its plugin and `module:attribute`; one that takes a name of the program itself is under `distribution/name`."""
+        from realitygap.cli.commands import COMMANDS
+
+        claims: list[tuple[str, str, tuple[PluginRecord, str] | None]] = [(name, BUILTIN_DISTRIBUTION, None) for name in COMMANDS]
+        claims += [(name, one.distribution, (one, entry)) for one in self.active_plugins for name, entry in one.commands.items()]
+        return {name: command for name, command in settle("command", claims)[0].items() if command is not None}
+
+    def missing_extra(self, skill: Skill) -> str | None:
+        """The first extra of a skill that is not installed, None if all are."""
+        from realitygap.extras import missing
+
+        for extra in skill.extras:
+            key = (extra, skill.distribution)
+            if key not in self._missing:
+                self._missing[key] = bool(missing(extra, skill.distribution))
+            if self._missing[key]:
+                return extra
+        return None
+
+    def require_extras(self, skill: Skill) -> None:
+        """Raises `InputError` with the exact `pip install` line where an extra of the skill is not installed."""
+        from realitygap.extras import install_line
+
+        extra = self.missing_extra(skill)
+        if extra is not None:
+            raise InputError(f"skill '{skill.name}' needs the extra '{extra}'", hint=install_line(extra, skill.distribution))
+
+
+def discover(selection: Selection | None = None) -> Registry:
+    """`Registry.discover`."""
+    return Registry.discover(selection)
+
+
+def settle(kind: str, claims: Sequence[tuple[str, str, Named]]) -> tuple[dict[str, Named], list[Conflict]]:
+    """Names to what they mean, of claims (name, distribution, thing), and the names that several distributions claim.
+
+    Within one distribution the first claim counts.
+    """
+    by_name: dict[str, dict[str, Named]] = {}
+    for name, distribution, thing in claims:
+        by_name.setdefault(name, {}).setdefault(distribution, thing)
+    settled: dict[str, Named] = {}
+    conflicts = []
+    for name, claimants in by_name.items():
+        if len(claimants) == 1:
+            settled[name] = next(iter(claimants.values()))
+            continue
+        builtin = BUILTIN_DISTRIBUTION in claimants
+        conflicts.append(Conflict(kind, name, tuple(claimants), builtin))
+        for distribution, thing in claimants.items():
+            settled[name if distribution == BUILTIN_DISTRIBUTION else f"{distribution}/{name}"] = thing
+    return settled, conflicts

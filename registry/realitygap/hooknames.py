@@ -1,0 +1,13 @@
+"""Names of the hooks, for those who must not import pluggy; a test holds them against `hookspecs`."""
+
+HOOKS = (
+    "realitygap_after_step",
+    "realitygap_before_step",
+    "realitygap_on_step_error",
+    "realitygap_register_checks",
+    "realitygap_register_commands",
+    "realitygap_register_components",
+    "realitygap_register_executors",
+    "realitygap_register_readers",
+    "realitygap_register_stores",
+)

@@ -1,0 +1,377 @@
+"""The inputs of a skill: parsed from the command line or a file, completed with defaults, resolved, validated.
+
+A value given as text is read by its schema. With `{"seeds": {"type": "array", "items": {"type": "integer"}}}`
+
+    -i seeds=[1,2]              -> [1, 2]
+    -i seeds=1 -i seeds=2       -> [1, 2]
+    -i seeds=1                  -> [1]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from realitygap.errors import InputError, nearest, unknown
+
+if TYPE_CHECKING:
+    from realitygap.skill import Skill
+
+Schema = Mapping[str, Any]
+Assets = Mapping[str, Mapping[str, str]]
+"""Format (`model`, `recording`, ...) to name to absolute path."""
+
+PATH_FORMATS = ("path", "model", "recording", "mapping", "task", "domain", "policy", "report")
+"""Values of `format` that make a string a path. With `x-new: true` the path need not exist yet."""
+
+_JSON_TYPES = ("null", "boolean", "integer", "number", "array", "object")
+
+
+def parse_assignments(assignments: Sequence[str], skill: Skill) -> dict[str, Any]:
+    """Reads `key=value` texts by the input schemas of the skill.
+
+    Raises InputError for a text without `=`, an unknown input, a value that cannot be read as what the schema says, or a repeated key of an
+    input that is not a list.
+    """
+    properties = properties_of(skill.input_schema)
+    texts: dict[str, list[str]] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"'{assignment}' is not key=value", where="-i", hint=f"for example -i {next(iter(properties), 'name')}=VALUE")
+        name = name.strip()
+        if name not in properties:
+            raise unknown(f"input of {skill.name}", name, properties, where="-i")
+        texts.setdefault(name, []).append(text)
+    return {name: parse_texts(name, values, properties[name]) for name, values in texts.items()}
+
+
+def parse_texts(name: str, texts: Sequence[str], schema: Schema) -> Any:
+    """The value of one input from its texts, in the order given. Raises InputError."""
+    if "array" in types_of(schema):
+        if len(texts) == 1 and texts[0].lstrip().startswith("["):
+            return _json(name, texts[0], "a list as JSON", list)
+        if len(texts) > 1 or types_of(schema) == ("array",):
+            items = schema.get("items", {})
+            return [parse_text(name, text, items if isinstance(items, Mapping) else {}) for text in texts]
+    if len(texts) > 1:
+        raise InputError(f"input '{name}' was given {len(texts)} times and is not a list", where=f"-i {name}=")
+    return parse_text(name, texts[0], schema)
+
+
+def parse_text(name: str, text: str, schema: Schema) -> Any:
+    """One value from its text: the first type of the schema that the text can be read as, strings last. Raises InputError."""
+    for choice in _choices(schema):
+        if not isinstance(choice, str) and json.dumps(choice) == text.strip():
+            return choice
+        if choice == text:
+            return text
+    types = types_of(schema)
+    if not types:
+        try:
+            return json.loads(text, parse_constant=_no_constant)
+        except ValueError:
+            return text
+    for kind in _JSON_TYPES:
+        if kind not in types:
+            continue
+        try:
+            return _read(text.strip(), kind)
+        except ValueError as error:
+            if types == (kind,) or set(types) == {kind, "null"}:
+                raise InputError(
+                    f"input '{name}' should be {_article(kind)}, not {text!r}", where=f"-i {name}=", hint=_hint(kind, error)
+                ) from None
+    if "string" in types:
+        return text
+    raise InputError(f"input '{name}' should be {' or '.join(_article(kind) for kind in types)}, not {text!r}", where=f"-i {name}=")
+
+
+def read_inputs(source: str) -> dict[str, Any]:
+    """The inputs in a YAML or JSON file, or on stdin for `-`. Raises InputError."""
+    if source == "-":
+        text, where = sys.stdin.read(), "<stdin>"
+    else:
+        try:
+            text, where = Path(source).read_text(encoding="utf-8"), source
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read the inputs: {getattr(error, 'strerror', None) or error}", where=source) from None
+    values: Any
+    if text.lstrip().startswith("{"):
+        try:
+            values = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        except json.JSONDecodeError as error:
+            raise InputError(f"not JSON: {error.msg}", where=f"{where}:{error.lineno}:{error.colno}") from None
+        except ValueError as error:
+            raise InputError(f"not JSON: {error}", where=where) from None
+    else:
+        from realitygap.document import parse
+
+        values = parse(text, where).data
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"the inputs should be a mapping of names to values, not {_kind_of(values)}", where=where)
+    return {str(name): value for name, value in values.items()}
+
+
+def check_names(given: Mapping[str, Any], skill: Skill, where: str | None = None) -> None:
+    """Raises InputError for the first name that is not an input of the skill, with the nearest that is."""
+    properties = properties_of(skill.input_schema)
+    for name in given:
+        if name not in properties:
+            raise unknown(f"input of {skill.name}", name, properties, where=where)
+
+
+def prepare(skill: Skill, given: Mapping[str, Any], assets: Assets, base: Path | None = None) -> dict[str, Any]:
+    """What a skill function gets: names checked, defaults filled in, formats resolved to absolute paths, all validated.
+
+    Relative paths are relative to `base`, the current folder by default. Raises InputError that says which input, what was expected and
+    what was given.
+    """
+    check_names(given, skill)
+    inputs = with_defaults(given, skill.input_schema)
+    missing = [name for name in skill.input_schema.get("required", ()) if name not in inputs]
+    if missing:
+        schema = properties_of(skill.input_schema)[missing[0]]
+        raise InputError(
+            f"{skill.name} needs the input '{missing[0]}'" + (f": {schema['description']}" if "description" in schema else ""),
+            hint=f"give it with -i {missing[0]}=VALUE",
+        )
+    validate(inputs, skill.input_schema, "input")
+    return resolve(inputs, skill.input_schema, assets, base)
+
+
+def with_defaults(given: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The inputs in the order of the schema, with the defaults of those that were not given."""
+    inputs: dict[str, Any] = {}
+    for name, part in properties_of(schema).items():
+        if name in given:
+            inputs[name] = given[name]
+        elif "default" in part and not (part["default"] is None and "null" not in types_of(part)):
+            inputs[name] = part["default"]
+    return inputs
+
+
+def resolve(inputs: Mapping[str, Any], schema: Schema, assets: Assets, base: Path | None = None) -> dict[str, Any]:
+    """The inputs with every string of a path format replaced by an absolute path, names of assets included. Raises InputError."""
+    base = base or Path.cwd()
+
+    def absolute(name: str, text: str, part: Schema) -> str:
+        return resolve_path(name, text, part, assets, base)
+
+    properties = properties_of(schema)
+    return {name: _map_paths(name, value, properties.get(name, {}), absolute) for name, value in inputs.items()}
+
+
+def resolve_path(name: str, text: str, schema: Schema, assets: Assets, base: Path) -> str:
+    """One path, or the asset of that name. A path that exists goes before an asset only when it is written with a separator."""
+    kind = str(schema.get("format"))
+    named = assets.get(kind, {})
+    if text in named:
+        return named[text]
+    path = Path(text).expanduser()
+    path = path if path.is_absolute() else base / path
+    if schema.get("x-new") or path.exists():
+        return str(path.resolve())
+    if not text:
+        raise InputError(f"input '{name}' is empty; {_expected_path(kind)} was expected")
+    looks_like_a_path = "/" in text or Path(text).suffix
+    close = None if looks_like_a_path and path.parent != base else nearest(text, [*named, *_neighbours(path)])
+    if close is None and path.parent.is_dir():
+        close = nearest(path.name, _neighbours(path))
+    hint = f"did you mean '{close}'?" if close else (f"names that come with the plugins: {', '.join(sorted(named))}" if named else None)
+    problem = f"no such file or folder: {text}" if looks_like_a_path else f"no file, folder or {kind} named '{text}'"
+    raise InputError(f"input '{name}': {problem}", hint=hint)
+
+
+def validate(values: Mapping[str, Any], schema: Schema, kind: str) -> None:
+    """Raises InputError for the first value that breaks its schema; `kind` is `input` or `output`."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(dict(schema)).iter_errors(values))
+    if error is None:
+        return
+    path = list(error.absolute_path)
+    if not path:
+        raise InputError(f"{kind}s: {error.message}")
+    name = str(path[0]) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:])
+    hint = None
+    if error.validator == "enum":
+        choices = [str(choice) for choice in error.validator_value]
+        close = nearest(str(error.instance), choices)
+        problem, hint = (
+            f"should be one of {', '.join(choices)}, not {_shown(error.instance)}",
+            f"did you mean '{close}'?" if close else None,
+        )
+    elif error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        problem = f"should be {' or '.join(_article(kind) for kind in wanted)}, not {_shown(error.instance)}"
+    else:
+        problem = error.message if len(error.message) < 240 else error.message[:237] + "..."
+    part = properties_of(schema).get(str(path[0]), {})
+    raise InputError(
+        f"{kind} '{name}' {problem}" if problem.startswith("should") else f"{kind} '{name}': {problem}", hint=hint or _unit_hint(part)
+    )
+
+
+def map_paths(values: Mapping[str, Any], schema: Schema, change: Callable[[str, str], str]) -> dict[str, Any]:
+    """The values with `change(name, text)` applied to every string whose schema has a path format."""
+    properties = properties_of(schema)
+    return {
+        name: _map_paths(name, value, properties.get(name, {}), lambda place, text, _: change(place, text))
+        for name, value in values.items()
+    }
+
+
+def properties_of(schema: Schema) -> Mapping[str, Schema]:
+    properties = schema.get("properties", {})
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def types_of(schema: Schema) -> tuple[str, ...]:
+    """The JSON types that a schema admits, as far as it says; empty when it does not."""
+    kinds = schema.get("type")
+    if isinstance(kinds, str):
+        return (kinds,)
+    if isinstance(kinds, (list, tuple)):
+        return tuple(str(kind) for kind in kinds)
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            found = [types_of(part) for part in schema[word] if isinstance(part, Mapping)]
+            return tuple(dict.fromkeys(kind for kinds in found for kind in kinds)) if all(found) else ()
+    if "enum" in schema or "const" in schema:
+        return tuple(dict.fromkeys(_json_type(choice) for choice in _choices(schema)))
+    return ()
+
+
+def _map_paths(name: str, value: Any, schema: Schema, change: Callable[[str, str, Schema], str]) -> Any:
+    if isinstance(value, str):
+        part = next((part for part in _variants(schema) if part.get("format") in PATH_FORMATS), None)
+        return value if part is None else change(name, value, part)
+    if isinstance(value, list):
+        items: Schema = next((part["items"] for part in _variants(schema) if isinstance(part.get("items"), Mapping)), {})
+        return [_map_paths(f"{name}[{index}]", item, items, change) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        parts = list(_variants(schema))
+        result = {}
+        for key, item in value.items():
+            below = next((properties_of(part)[key] for part in parts if key in properties_of(part)), None)
+            others = (part.get("additionalProperties") for part in parts)
+            extra: Schema = next((part for part in others if isinstance(part, Mapping)), {})
+            result[key] = _map_paths(f"{name}.{key}", item, below if below is not None else extra, change)
+        return result
+    return value
+
+
+def _variants(schema: Schema) -> Iterator[Schema]:
+    yield schema
+    for word in ("anyOf", "oneOf", "allOf"):
+        for part in schema.get(word, ()):
+            if isinstance(part, Mapping):
+                yield from _variants(part)
+
+
+def _choices(schema: Schema) -> Sequence[Any]:
+    return schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
+
+
+def _read(text: str, kind: str) -> Any:
+    if kind == "integer":
+        number = float(text) if any(letter in text for letter in ".eE") else int(text)
+        if number != int(number):
+            raise ValueError("it has a fraction")
+        return int(number)
+    if kind == "number":
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError("it is not finite")
+        return int(text) if text.lstrip("+-").isdecimal() else number
+    if kind == "boolean":
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ValueError("write true or false")
+    value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    if _json_type(value) != kind:
+        raise ValueError(f"it is {_article(_json_type(value))}")
+    return value
+
+
+def _json(name: str, text: str, expected: str, kind: type) -> Any:
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except ValueError as error:
+        raise InputError(f"input '{name}' should be {expected}: {error}", where=f"-i {name}=") from None
+    if not isinstance(value, kind):
+        raise InputError(f"input '{name}' should be {expected}, not {text!r}", where=f"-i {name}=")
+    return value
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number that JSON knows")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' occurs twice")
+    return result
+
+
+def _neighbours(path: Path) -> list[str]:
+    try:
+        return [entry.name for entry in path.parent.iterdir()][:500]
+    except OSError:
+        return []
+
+
+def _json_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    for kind, name in ((int, "integer"), (float, "number"), (str, "string"), (list, "array")):
+        if isinstance(value, kind):
+            return name
+    return "object"
+
+
+def _kind_of(value: Any) -> str:
+    return _article(_json_type(value))
+
+
+def _article(kind: str) -> str:
+    names = {
+        "integer": "an integer",
+        "object": "an object",
+        "array": "a list",
+        "boolean": "true or false",
+        "null": "null",
+        "string": "text",
+    }
+    return names.get(kind, f"a {kind}")
+
+
+def _expected_path(kind: str) -> str:
+    return "a file or folder" if kind == "path" else f"a {kind}"
+
+
+def _hint(kind: str, error: ValueError) -> str | None:
+    if kind in ("array", "object"):
+        return f"write it as JSON: {error}"
+    return str(error) if kind == "boolean" or str(error).startswith("it ") else None
+
+
+def _unit_hint(schema: Schema) -> str | None:
+    return f"its unit is {schema['x-unit']}" if "x-unit" in schema else None
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) < 80 else text[:77] + "..."

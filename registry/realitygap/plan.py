@@ -1,0 +1,150 @@
+"""The plan of a run: everything that is decided before anything runs, as one JSON document (`plan.json`).
+
+The supervisor works from the plan alone; it reads no manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+FORMAT = 1
+"""Version of plan.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillPlan:
+    """What a run needs to know of one skill."""
+
+    name: str
+    version: str
+    trit: int
+    entry: str | None
+    """`module:attribute`; None for a pipeline."""
+    extras: tuple[str, ...]
+    runtime: str
+    effects: str
+    cache: bool
+    """False where the result depends on more than the inputs."""
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    manifest_hash: str
+    """sha256 of the manifest's bytes."""
+    plugin: str
+    package: str
+    """Package whose sources are part of the cache key."""
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> SkillPlan:
+        return SkillPlan(**{**values, "extras": tuple(values["extras"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPlan:
+    """One step of a pipeline."""
+
+    id: str
+    skill: SkillPlan
+    given: dict[str, Any]
+    """The step's `with`, references unresolved."""
+    after: tuple[str, ...]
+    """Ids of the steps that must be done before: those referred to and those in `needs`."""
+    foreach: Any = None
+    """A list, a reference to one, or None."""
+    max_parallel: int | None = None
+    pipeline: PipelinePlan | None = None
+    """When the step uses a pipeline."""
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> StepPlan:
+        nested = values["pipeline"]
+        return StepPlan(
+            **{
+                **values,
+                "skill": SkillPlan.from_json(values["skill"]),
+                "after": tuple(values["after"]),
+                "pipeline": PipelinePlan.from_json(nested) if nested else None,
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelinePlan:
+    """Steps and outputs of a pipeline; a single skill is a pipeline of one step."""
+
+    name: str
+    steps: tuple[StepPlan, ...]
+    outputs: dict[str, Any]
+    """References."""
+    output_schema: dict[str, Any]
+
+    def leaves(self) -> Iterator[StepPlan]:
+        """The steps that are skills, at every depth."""
+        for step in self.steps:
+            if step.pipeline is not None:
+                yield from step.pipeline.leaves()
+            else:
+                yield step
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> PipelinePlan:
+        return PipelinePlan(**{**values, "steps": tuple(StepPlan.from_json(step) for step in values["steps"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is executed; nothing here changes what a step puts out."""
+
+    jobs: int = 1
+    """Steps at the same time."""
+    keep_going: bool = False
+    """After a failure, go on with the steps that do not depend on it."""
+    cache: bool = True
+    """Whether results of earlier runs are used."""
+    refresh: tuple[str, ...] = ()
+    """Steps that run even if the cache has them."""
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Options:
+        return Options(**{**values, "refresh": tuple(values["refresh"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All of it."""
+
+    skill: SkillPlan
+    """What the user asked for: a skill or a pipeline."""
+    pipeline: PipelinePlan
+    is_pipeline: bool
+    inputs: dict[str, Any]
+    """Prepared: with defaults, absolute paths."""
+    seed: int
+    options: Options = field(default_factory=Options)
+    assets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Format to name to absolute path."""
+    components: tuple[str, ...] = ()
+    """Packages that hold the factories of components; part of the key of steps that take a task, a domain or a policy."""
+    observers: tuple[str, ...] = ()
+    """Plugins that declare one of the step hooks."""
+    path: tuple[str, ...] = ()
+    """Extra entries for the workers' import path."""
+    format: int = FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Plan:
+        return Plan(
+            **{
+                **values,
+                "skill": SkillPlan.from_json(values["skill"]),
+                "pipeline": PipelinePlan.from_json(values["pipeline"]),
+                "options": Options.from_json(values["options"]),
+                "components": tuple(values["components"]),
+                "observers": tuple(values["observers"]),
+                "path": tuple(values["path"]),
+            }
+        )

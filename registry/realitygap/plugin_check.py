@@ -1,0 +1,96 @@
+"""The rules for plugins, beside the schema of plugin.yaml.
+
+| rule | says |
+|---|---|
+| RG501 | a plugin is in state error |
+| RG502 | the module, a command or a component's factory does not exist |
+| RG503 | an unknown hook |
+| RG504 | an asset's file does not exist |
+| RG505 | a name of a command, component or asset belongs to this distribution, or several claim it |
+| RG506 | an unknown kind of component |
+| RG507 | a default of a parameter breaks its own schema |
+| RG508 | a check of a plugin failed, or gave a finding with a code that is not its own |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from realitygap import assets, components, static_names
+from realitygap.discovery import Registry, settle
+from realitygap.document import Document, shown_path
+from realitygap.errors import nearest
+from realitygap.findings import Finding
+from realitygap.hooknames import HOOKS
+from realitygap.plugin_record import PluginRecord
+from realitygap.schema import problems, validate
+from realitygap.skill_check import entry_finding
+
+
+def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
+    """Findings of one plugin.yaml, none of which imports the plugin."""
+    invalid = validate(document, "plugin")
+    yield from invalid
+    if invalid:
+        return
+    data = document.data
+    for number, hook in enumerate(data.get("hooks", ())):
+        if hook not in HOOKS:
+            close = nearest(hook, HOOKS)
+            hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
+            yield Finding.at(document, f"/hooks/{number}", "RG503", f"unknown hook '{hook}'", hint=hint)
+    if data.get("hooks"):
+        wrong = static_names.trouble(f"{record.module}:__name__", document.path.parent if document.path else None)
+        if wrong and "has no '__name__'" not in wrong[0]:
+            yield Finding.at(document, "/module" if "module" in data else "/hooks", "RG502", wrong[0], hint=wrong[1])
+    for name, entry in record.commands.items():
+        yield from entry_finding(document, f"/commands/{name}", entry, "RG502")
+    for number, component in enumerate(record.components):
+        yield from entry_finding(document, f"/components/{number}/factory", component["factory"], "RG502")
+        if component["kind"] not in components.KINDS:
+            close = nearest(component["kind"], components.KINDS)
+            message = f"nothing here uses components of kind '{component['kind']}'"
+            hint = f"did you mean '{close}'?" if close else f"kinds in use: {', '.join(components.KINDS)}"
+            yield Finding.at(document, f"/components/{number}/kind", "RG506", message, hint=hint, severity="warning")
+        for name, schema in component.get("parameters", {}).items():
+            for problem in problems(schema["default"], schema) if "default" in schema else ():
+                pointer = f"/components/{number}/parameters/{name}/default{problem.pointer}"
+                yield Finding.at(document, pointer, "RG507", f"default of '{name}': {problem.message}", hint=problem.hint)
+    for kind, places in record.assets.items():
+        for name, place in places.items():
+            path = assets.resolve(place)
+            if path is None or not path.exists():
+                yield Finding.at(document, f"/assets/{kind}/{name}", "RG504", f"there is no {kind} at '{place}'")
+
+
+def state_findings(registry: Registry, *, as_warning: bool) -> Iterator[Finding]:
+    """A finding for each plugin that cannot be used."""
+    for record in registry.plugins.values():
+        if record.state == "error" and not any(
+            broken.plugin == record.name and broken.path == record.manifest for broken in registry.broken
+        ):
+            yield Finding(
+                rule="RG501",
+                message=f"{record.label}: {record.error}",
+                path=shown_path(record.manifest) if record.manifest and record.manifest.is_file() else "",
+                hint=record.remedy,
+                severity="warning" if as_warning else "error",
+            )
+
+
+def name_findings(registry: Registry) -> Iterator[Finding]:
+    """Findings for names of commands, components and assets that several distributions claim."""
+    from realitygap.cli.commands import COMMANDS
+
+    active = registry.active_plugins
+    own = [(name, "realitygap", "") for name in COMMANDS]
+    conflicts = list(registry.catalog.conflicts)
+    conflicts += settle("command", own + [(name, one.distribution, "") for one in active for name in one.commands])[1]
+    for kind in assets.KINDS:
+        conflicts += settle(kind, [(name, one.distribution, "") for one in active for name in one.assets.get(kind, ())])[1]
+    for conflict in conflicts:
+        who = " and ".join(conflict.claimed_by)
+        message = f"{conflict.kind} '{conflict.name}' is claimed by {who}"
+        yield Finding(
+            rule="RG505", message=message, severity="error" if conflict.builtin else "warning", hint=f"reachable as {conflict.reachable}"
+        )

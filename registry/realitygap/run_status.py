@@ -1,0 +1,122 @@
+"""Where a run stands: its state, its steps, its events, its result document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+RunState = Literal["running", "done", "failed", "cancelled", "interrupted"]
+FINAL = ("done", "failed", "cancelled", "interrupted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStatus:
+    """Where one step stands."""
+
+    id: str
+    skill: str
+    state: Literal["running", "done", "cached", "failed", "skipped", "interrupted"]
+    seconds: float | None = None
+    summary: str = ""
+    message: str = ""
+    """Of the error, if it failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """Where a run stands."""
+
+    id: str
+    skill: str
+    state: RunState
+    folder: Path
+    created: float
+    """Seconds since 1970."""
+    seconds: float | None
+    """Wall time so far, or in all."""
+    progress: float | None
+    """Of the whole run, 0 to 1; None when nothing is known."""
+    message: str
+    """What the running step says of itself, or the error."""
+    eta: float | None
+    """Seconds that the running step still needs, by its progress; None when unknown."""
+    steps: list[StepStatus] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.id,
+            "skill": self.skill,
+            "state": self.state,
+            "folder": str(self.folder),
+            "created": self.created,
+            "seconds": self.seconds,
+            "progress": self.progress,
+            "message": self.message,
+            "eta": self.eta,
+            "steps": [{name: value for name, value in vars(step).items() if value not in (None, "")} for step in self.steps],
+            "warnings": self.warnings,
+        }
+
+
+def result_document(
+    run_id: str | None,
+    skill: str,
+    status: str,
+    *,
+    seconds: float = 0.0,
+    cached: bool = False,
+    outputs: Mapping[str, Any] | None = None,
+    artifacts: Mapping[str, str] | None = None,
+    warnings: list[str] | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The document that `skills run --json` prints."""
+    return {
+        "run": run_id,
+        "skill": skill,
+        "status": status,
+        "seconds": round(seconds, 3),
+        "cached": cached,
+        "outputs": dict(outputs or {}),
+        "artifacts": dict(artifacts or {}),
+        "warnings": list(warnings or []),
+        "error": None if error is None else {name: error.get(name) for name in ("message", "where", "hint")},
+    }
+
+
+def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """The events of a run, oldest first; a last line that a kill cut short is passed over."""
+    try:
+        lines = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+def apply(event: Mapping[str, Any], steps: dict[str, StepStatus], warnings: list[str], state: RunState) -> None:
+    kind, name = event.get("event"), event.get("step")
+    if kind == "warning":
+        warnings.append(str(event.get("message")))
+    if not isinstance(name, str) or not isinstance(kind, str) or not kind.startswith("step-"):
+        return
+    became = kind.removeprefix("step-")
+    if became == "started":
+        became = "running" if state == "running" else "interrupted"
+    steps[name] = StepStatus(
+        id=name,
+        skill=str(event.get("skill", "")),
+        state=became,  # type: ignore[arg-type]
+        seconds=event.get("seconds"),
+        summary=str(event.get("summary") or ""),
+        message=str((event.get("error") or {}).get("message") or ""),
+    )

@@ -1,0 +1,167 @@
+"""The folder of a finished step, and its use by later runs.
+
+    steps/<id>/inputs.json  outputs.json  key.json  step.json  log.txt  metrics.jsonl  artifacts/  attempts/<n>/
+
+`step.json` is written last: a step without one is not finished. Paths in `outputs.json` are stored as `step://artifacts/...` or,
+where an output is what an input gave, as `input://name/...`, so that the folder means the same in every run that it is linked into.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from realitygap.contents import file_hash
+from realitygap.inputs import Schema, map_paths
+from realitygap.workspace import read_json, write_json
+
+MARKER = "step.json"
+_OWN = "step://"
+_GIVEN = "input://"
+
+
+class StrayPath(ValueError):
+    """An output that is a path outside of the step's artifacts and inputs."""
+
+
+def store_outputs(folder: Path, outputs: Mapping[str, Any], schema: Schema, inputs: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+    """The outputs with their paths made relative. Raises StrayPath, where `strict`, for a path that leads elsewhere."""
+
+    def relative(name: str, text: str) -> str:
+        path = Path(text)
+        absolute = path if path.is_absolute() else folder / "artifacts" / path
+        if not absolute.exists():
+            raise StrayPath(f"output '{name}' is the path '{text}', and nothing is there")
+        token = _token(absolute, folder, inputs)
+        if token is None and strict:
+            raise StrayPath(f"output '{name}' is a path outside of the step's artifacts: {text}")
+        return token or str(absolute)
+
+    def elsewhere(value: Any) -> Any:
+        """Paths below the step's folder in values without a format."""
+        if isinstance(value, dict):
+            return {key: elsewhere(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [elsewhere(part) for part in value]
+        if isinstance(value, str) and value.startswith(f"{folder}{os.sep}"):
+            return _OWN + Path(value).relative_to(folder).as_posix()
+        return value
+
+    return {name: elsewhere(value) for name, value in map_paths(outputs, schema, relative).items()}
+
+
+def load_outputs(folder: Path, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs with absolute paths: those of this folder and of these inputs."""
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: absolute(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [absolute(part) for part in value]
+        if not isinstance(value, str):
+            return value
+        if value.startswith(_OWN):
+            return str(folder / value.removeprefix(_OWN))
+        if value.startswith(_GIVEN):
+            name, _, rest = value.removeprefix(_GIVEN).partition("/")
+            base = inputs.get(name)
+            return value if not isinstance(base, str) else str(Path(base, rest)) if rest else base
+        return value
+
+    return {name: absolute(value) for name, value in outputs.items()}
+
+
+def read_step(folder: Path) -> dict[str, Any] | None:
+    """The facts of a finished step, or None."""
+    facts = read_json(folder / MARKER)
+    return facts if isinstance(facts, dict) and isinstance(read_json(folder / "outputs.json"), dict) else None
+
+
+def finished_outputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of a finished step. `inputs` are those of this run."""
+    outputs = read_json(folder / "outputs.json")
+    return load_outputs(folder, outputs if isinstance(outputs, dict) else {}, inputs)
+
+
+def manifest_of(folder: Path) -> dict[str, list[Any]]:
+    """Relative name to [size, sha256] of every file that a later run relies on."""
+    names = ["outputs.json", "key.json", "inputs.json", "metrics.jsonl"]
+    files = [folder / name for name in names if (folder / name).is_file()]
+    files += [path for path in sorted((folder / "artifacts").rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): [path.stat().st_size, file_hash(path)] for path in files}
+
+
+def is_intact(folder: Path, key: str) -> bool:
+    """Whether a finished step has that key and holds every file as it was written."""
+    facts = read_step(folder)
+    if facts is None or facts.get("key") != key:
+        return False
+    files = facts.get("files")
+    if not isinstance(files, dict) or "outputs.json" not in files:
+        return False
+    try:
+        return all(
+            (folder / name).stat().st_size == size and file_hash(folder / name) == content for name, (size, content) in files.items()
+        )
+    except (OSError, TypeError, ValueError):
+        return False
+
+
+def link_step(source: Path, target: Path, facts: Mapping[str, Any]) -> None:
+    """Makes `target` a copy of a finished step by hard links, or by copying where the file system has none."""
+    shutil.rmtree(target, ignore_errors=True)
+    staging = target.with_name(f".{target.name}.linking")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    done = read_step(source) or {}
+    for name in [*done["files"], *(["log.txt"] if (source / "log.txt").is_file() else [])]:
+        place = staging / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source / name, place)
+        except OSError:
+            shutil.copy2(source / name, place)
+    # Folders that are empty are part of the artifacts too.
+    for path in (source / "artifacts").rglob("*"):
+        if path.is_dir():
+            (staging / path.relative_to(source)).mkdir(parents=True, exist_ok=True)
+    write_json(staging / MARKER, {**done, **facts}, durable=False)
+    staging.replace(target)
+
+
+def set_aside(folder: Path) -> int:
+    """Moves what an unfinished attempt left to `attempts/<n>`; gives the number of the attempt that begins."""
+    attempts = folder / "attempts"
+    number = len([path for path in attempts.iterdir() if path.is_dir()]) if attempts.is_dir() else 0
+    leftovers = [path for path in folder.iterdir() if path.name != "attempts"] if folder.is_dir() else []
+    if leftovers:
+        place = attempts / str(number)
+        place.mkdir(parents=True, exist_ok=True)
+        for path in leftovers:
+            if path.name in ("log.txt", "key.json", "inputs.json"):
+                path.replace(place / path.name)
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        number += 1
+    return number
+
+
+def _token(path: Path, folder: Path, inputs: Mapping[str, Any]) -> str | None:
+    real = path.resolve()
+    root = (folder / "artifacts").resolve()
+    if real == root or real.is_relative_to(root):
+        return _OWN + (Path("artifacts") / real.relative_to(root)).as_posix()
+    for name, value in inputs.items():
+        if not isinstance(value, str) or not os.path.isabs(value):
+            continue
+        base = Path(value).resolve()
+        if real == base:
+            return _GIVEN + name
+        if real.is_relative_to(base):
+            return f"{_GIVEN}{name}/{real.relative_to(base).as_posix()}"
+    return None

@@ -1,0 +1,397 @@
+"""The owner of a run: `python -m realitygap.supervisor FOLDER FD`, detached, holding the lock FD for as long as it lives.
+
+It works from `plan.json` alone and imports neither yaml nor jsonschema, so that a run whose results are all in the cache takes no
+time. One loop in one thread: results of steps come in, steps that became ready go out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from realitygap.cache import is_cacheable, key_parts
+from realitygap.contents import digest
+from realitygap.errors import Explained
+from realitygap.execution import Instance, Scope
+from realitygap.fence import start_time
+from realitygap.journal import Journal
+from realitygap.plan import Plan
+from realitygap.pool import Kind, Pool, Worker
+from realitygap.protocol import StepOrder
+from realitygap.run_status import result_document
+from realitygap.stepstore import finished_outputs, is_intact, link_step, read_step, set_aside
+from realitygap.workspace import read_json, write_json
+
+_GRACE_S = 1.0
+"""Time that a step has to stop by itself before it is killed."""
+_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Supervisor:
+    """Executes the plan of one run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder.parent.parent
+        self.plan = Plan.from_json(read_json(folder / "plan.json"))
+        self.journal = Journal(folder, self.home)
+        self.pool = Pool(folder.name, folder, self.home, self.plan.options.jobs)
+        self.scope = Scope(self.plan, self.plan.pipeline, self.plan.inputs, str(folder / "report.html"))
+        self.running: dict[str, Instance] = {}
+        self.keys: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.error: dict[str, Any] | None = None
+        """The first failure, with its kind."""
+        self.executed = 0
+        self.repeated = 0
+        """Steps executed although a result could have been in the cache."""
+        self.hits = 0
+        self.finished = 0
+        self.stop_as: str | None = None
+        self.stop_at = 0.0
+        self.began = time.monotonic()
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(self._wake_out, False)
+
+    def run(self) -> None:
+        """All of it. Raises only what keeps the result from being written."""
+        signal.set_wakeup_fd(self._wake_out, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        write_json(self.folder / "supervisor.json", {"pid": os.getpid(), "started": start_time(os.getpid())})
+        self.journal.event("run-started", steps=len(list(self.plan.pipeline.leaves())), pid=os.getpid())
+        self._look_for_stop()
+        try:
+            self._loop()
+        except Explained as error:
+            self._note({"kind": "input", **error.to_json()})
+        except OSError as error:
+            if error.errno in _DISK:
+                self._note({"kind": "disk", "message": "the disk is full", "where": error.filename, "hint": None})
+            else:
+                self._broken(error)
+        except Exception as error:
+            self._broken(error)
+        finally:
+            self.pool.close()
+        self._end()
+
+    def _loop(self) -> None:
+        while True:
+            if self.stop_as is None:
+                self._start_ready()
+            if not self.running:
+                return
+            self._wait()
+            if self.stop_as is not None and self.running and time.monotonic() >= self.stop_at:
+                for worker in self.pool.busy():
+                    self._lost(worker)
+
+    # What can run
+
+    def _start_ready(self) -> None:
+        while True:
+            if self.error is not None and (not self.plan.options.keep_going or self.error["kind"] == "disk"):
+                return
+            self.scope.settle()
+            moved = False
+            for instance in self.scope.ready():
+                if instance.taken or instance.failed:
+                    continue
+                if self._known(instance):
+                    moved = True
+                elif len(self.running) < self.plan.options.jobs:
+                    self._begin(instance)
+            if not moved:
+                return
+
+    def _known(self, instance: Instance) -> bool:
+        """Whether the result is there already, from an earlier attempt of this run or from the cache; then it is used."""
+        target = self._step_folder(instance)
+        facts = read_step(target)
+        if facts is not None and is_intact(target, str(facts.get("key"))):
+            self._use(instance, target)
+            self.journal.event("step-done", **self._told(instance, facts))
+            return True
+        if not is_cacheable(instance.step.skill) or self._is_fresh(instance):
+            return False
+        key, _ = self._key(instance)
+        for source in self.journal.index.steps_with_key(key):
+            if source == target or not is_intact(source, key):
+                continue
+            try:
+                origin = {"run": self.folder.name, "step": instance.id, "finished": time.time(), "cached_from": source.parent.parent.name}
+                link_step(source, target, origin)
+            except OSError as error:
+                if error.errno in _DISK:
+                    raise
+                continue  # it was pruned in this moment: a miss
+            facts = read_step(target)
+            if facts is None:
+                continue
+            write_json(target / "inputs.json", instance.inputs, durable=False)
+            self.journal.index.put_step(target, facts)
+            self._use(instance, target)
+            self.hits += 1
+            self.journal.event("step-cached", **self._told(instance, facts))
+            return True
+        return False
+
+    def _use(self, instance: Instance, folder: Path) -> None:
+        instance.taken = True
+        self.finished += 1
+        for warning in (read_step(folder) or {}).get("warnings", ()):
+            if warning not in self.journal.warnings:
+                self.journal.warnings.append(warning)
+        self.scope.finish(instance, finished_outputs(folder, instance.inputs))
+
+    def _begin(self, instance: Instance) -> None:
+        key, parts = self._key(instance)
+        folder = self._step_folder(instance)
+        attempt = set_aside(folder)
+        write_json(folder / "key.json", {"key": key, "parts": parts})
+        skill = instance.step.skill
+        order = StepOrder(
+            step=instance.id,
+            skill=skill.name,
+            pipeline=instance.pipeline,
+            entry=str(skill.entry),
+            extras=skill.extras,
+            folder=str(folder),
+            checkpoint=str(self._checkpoint(instance)),
+            inputs=instance.inputs,
+            input_schema=skill.input_schema,
+            output_schema=skill.output_schema,
+            seed=instance.seed,
+            effects=skill.effects,
+            plugin=skill.plugin,
+            observers=self.plan.observers,
+            run=self.folder.name,
+            facts={"key": key, "version": skill.version, "trit": skill.trit, "attempt": attempt, "seed": instance.seed},
+        )
+        kind: Kind = "heavy" if "sim" in skill.extras else "light"
+        worker = self.pool.get(kind)
+        with contextlib.suppress(KeyError):
+            self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+        instance.taken = True
+        self.running[instance.id] = instance
+        self.executed += 1
+        self.repeated += is_cacheable(instance.step.skill)
+        self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
+        try:
+            worker.begin(order)
+        except OSError:
+            self._lost(worker)
+
+    # What comes back
+
+    def _wait(self) -> None:
+        timeout = max(0.0, self.stop_at - time.monotonic()) if self.stop_as is not None else None
+        for key, _ in self._selector.select(timeout):
+            worker = key.data
+            if worker is None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_in, 1024)
+                self._look_for_stop(signalled=True)
+                continue
+            messages = worker.channel.receive()
+            if messages is None:
+                self._lost(worker)
+                continue
+            for message in messages:
+                self._heard(worker, message)
+
+    def _heard(self, worker: Worker, message: Mapping[str, Any]) -> None:
+        step = message.get("step", "")
+        match message["at"]:
+            case "progress":
+                self.journal.moved(step, message["done"], message["total"], message["message"])
+            case "warning":
+                self.journal.warning(message["message"], step)
+            case "done":
+                worker.order = None
+                self._done(self.running.pop(step))
+            case "failed":
+                worker.order = None
+                self._failed(self.running.pop(step), dict(message))
+
+    def _done(self, instance: Instance) -> None:
+        folder = self._step_folder(instance)
+        facts = read_step(folder)
+        if facts is None:
+            self._failed(
+                instance, {"kind": "crash", "message": "the outputs of the step cannot be read back", "where": str(folder), "hint": None}
+            )
+            return
+        self.journal.rested(instance.id)
+        self.journal.index.put_step(folder, facts)
+        self._use(instance, folder)
+        self.journal.event("step-done", **self._told(instance, facts))
+        checkpoint = self._checkpoint(instance)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        checkpoint.with_name(checkpoint.name + ".lock").unlink(missing_ok=True)
+
+    def _failed(self, instance: Instance, failure: dict[str, Any]) -> None:
+        self.journal.rested(instance.id)
+        if failure["kind"] == "cancelled" and self.stop_as is not None:
+            return
+        self.scope.fail(instance)
+        error = {name: failure.get(name) for name in ("message", "where", "hint")}
+        self.journal.event("step-failed", step=instance.id, skill=instance.step.skill.name, seconds=failure.get("seconds"), error=error)
+        place = f"step '{instance.id}': " if self.plan.is_pipeline else ""
+        self._note({**failure, "message": place + str(failure["message"])})
+
+    def _lost(self, worker: Worker) -> None:
+        """A worker ended, or has to: its step failed, unless its outputs are complete."""
+        order = worker.order
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(worker.channel)
+        stopping = self.stop_as is not None
+        status = worker.process.poll()
+        self.pool.drop(worker)
+        if order is None:
+            return
+        status = worker.process.returncode if status is None else status
+        instance = self.running.pop(order.step)
+        if read_step(self._step_folder(instance)) is not None:
+            self._done(instance)
+        elif not stopping:
+            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
+            hint = "the machine may have run out of memory" if status == -signal.SIGKILL else "the step's log says more"
+            where = str(self._step_folder(instance) / "log.txt")
+            self._failed(instance, {"kind": "crash", "message": f"the process of the step {how}", "where": where, "hint": hint})
+
+    # Stopping
+
+    def _look_for_stop(self, *, signalled: bool = False) -> None:
+        request = read_json(self.folder / "stop.json")
+        if self.stop_as is not None or not (signalled or isinstance(request, dict)):
+            return
+        self.stop_as = request.get("as", "interrupted") if isinstance(request, dict) else "interrupted"
+        self.stop_at = time.monotonic() + _GRACE_S
+        self.journal.event("stop-requested", **{"as": self.stop_as})
+        for worker in self.pool.busy():
+            worker.ask_to_stop()
+
+    # The end
+
+    def _end(self) -> None:
+        self.scope.settle()
+        for name in self.scope.skipped():
+            self.journal.event("step-skipped", step=name)
+        error = self.error
+        status = self.stop_as or (
+            "done" if error is None and self.scope.settled else "interrupted" if error and error["kind"] == "disk" else "failed"
+        )
+        if error is None and status == "failed":
+            error = {"kind": "crash", "message": "the run ended before all steps were done", "where": None, "hint": None}
+        if status == "interrupted" or (error and error["kind"] == "disk"):
+            resume = f"skills runs resume {self.folder.name}"
+            error = error or {"kind": "stopped", "message": "the run was interrupted", "where": None, "hint": None}
+            error["hint"] = f"{error['hint']}, then {resume}" if error.get("hint") else resume
+        elif status == "cancelled":
+            error = error or {"kind": "stopped", "message": "the run was cancelled", "where": None, "hint": None}
+        kind = error["kind"] if error else None
+        refused = status == "failed" and kind in ("input", "missing") and self.finished == 0
+        code = {"done": 0, "cancelled": 130, "interrupted": 130}.get(status, 2 if refused else 3)
+        if kind == "disk":
+            code = 3
+        document = result_document(
+            self.folder.name,
+            self.plan.skill.name,
+            status,
+            seconds=time.monotonic() - self.began,
+            cached=status == "done" and self.repeated == 0 and self.hits > 0,
+            outputs=self.scope.outputs(),
+            artifacts=self._artifacts(),
+            warnings=self.journal.warnings,
+            error=error,
+        )
+        if not refused:
+            self._report(document)
+        self.journal.ended(document, {"exit_code": code, "refused": refused, "kind": kind, "executed": self.executed})
+        self.journal.close()
+
+    def _artifacts(self) -> dict[str, str]:
+        found = {}
+        for step in sorted((self.folder / "steps").glob("*/step.json")):
+            root = step.parent / "artifacts"
+            for path in sorted(root.rglob("*")):
+                if path.is_file():
+                    name = path.relative_to(root).as_posix()
+                    found[f"{step.parent.name}/{name}" if self.plan.is_pipeline else name] = str(path)
+        return found
+
+    def _report(self, document: dict[str, Any]) -> None:
+        try:
+            from realitygap.report import write_report
+
+            document["artifacts"]["report"] = str(write_report(self.folder, document))
+        except Exception as error:  # a report that cannot be drawn does not undo the run
+            traceback.print_exc()
+            document["warnings"].append(f"the report could not be written: {error}")
+
+    # Helpers
+
+    def _broken(self, error: Exception) -> None:
+        """A fault of this program: the run fails, and its log says where."""
+        traceback.print_exc()
+        where = str(self.folder / "supervisor.log")
+        self._note(
+            {"kind": "crash", "message": f"{type(error).__name__}: {error}", "where": where, "hint": "this is a fault of the program"}
+        )
+
+    def _note(self, error: dict[str, Any]) -> None:
+        if self.error is None:
+            self.error = error
+
+    def _key(self, instance: Instance) -> tuple[str, dict[str, Any]]:
+        if instance.id not in self.keys:
+            parts = key_parts(instance.step.skill, instance.inputs, instance.seed, self.plan, self.folder.parent)
+            self.keys[instance.id] = (digest(parts), parts)
+        return self.keys[instance.id]
+
+    def _is_fresh(self, instance: Instance) -> bool:
+        names = {instance.id, *(instance.id[:index] for index, letter in enumerate(instance.id) if letter == ".")}
+        return not self.plan.options.cache or bool(names & set(self.plan.options.refresh))
+
+    def _checkpoint(self, instance: Instance) -> Path:
+        """By key, so that the same step of another run finds it too; a run that is to start afresh finds only its own."""
+        name = self._key(instance)[0][:32]
+        if self._is_fresh(instance):
+            name += "-" + self.folder.name.rpartition("-")[2]
+        return self.home / "checkpoints" / name
+
+    def _step_folder(self, instance: Instance) -> Path:
+        return self.folder / "steps" / instance.id
+
+    def _told(self, instance: Instance, facts: Mapping[str, Any]) -> dict[str, Any]:
+        summary = (instance.outputs or {}).get("summary")
+        return {
+            "step": instance.id,
+            "skill": instance.step.skill.name,
+            "seconds": facts.get("seconds"),
+            "summary": summary if isinstance(summary, str) else "",
+        }
+
+
+def main(folder: Path, descriptor: int) -> None:
+    os.set_inheritable(descriptor, False)
+    # The descriptor stays open, and with it the lock, until this process ends in whatever way.
+    Supervisor(folder).run()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

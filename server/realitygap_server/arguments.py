@@ -1,0 +1,60 @@
+"""Arguments of a call against the schema of its tool, in words that a model can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+MOST_ERRORS = 8
+"""Errors named in one answer."""
+_SHOWN = 120
+
+
+def problems(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the arguments, one line each; empty if nothing is."""
+    from jsonschema import Draft202012Validator  # 0.2 s to import, and the first answer to a client must not wait for it
+
+    errors = sorted(
+        Draft202012Validator(dict(schema)).iter_errors(dict(arguments)), key=lambda error: [str(part) for part in error.absolute_path]
+    )
+    lines = [_line(error) for error in errors[:MOST_ERRORS]]
+    if len(errors) > MOST_ERRORS:
+        lines.append(f"and {len(errors) - MOST_ERRORS} more")
+    return lines
+
+
+def _line(error: Any) -> str:
+    where = ".".join(str(part) for part in error.absolute_path) or "arguments"
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{where}: {', '.join(missing)} missing" + _described(error.schema, missing)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        extra = sorted(set(error.instance) - set(known))
+        return "; ".join(f"{where}: no argument '{name}'{_nearest(name, known)}" for name in extra)
+    if error.validator == "enum":
+        nearest = _nearest(error.instance, error.validator_value)
+        return f"{where}: {_short(error.instance)} is not one of {_short(error.validator_value)}{nearest}"
+    return f"{where}: {_clipped(error.message)}"
+
+
+def _described(schema: Mapping[str, Any], names: list[str]) -> str:
+    parts = [f"{name}: {schema['properties'][name].get('description', '')}" for name in names if name in schema.get("properties", {})]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _nearest(name: object, known: list[Any]) -> str:
+    close = get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are: {', '.join(str(one) for one in known) or 'none'}"
+
+
+def _short(value: object) -> str:
+    return _clipped(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,156 @@
+"""The skill `check-triads` and the TRI rules, on folders made for the purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realitygap.context import RunContext
+from realitygap.discovery import Registry
+from realitygap.errors import InputError
+from realitygap.skill import Skill
+from realitygap_plugins.triads import skill as check_triads
+from realitygap_plugins.triads.checks import check_triads as rules
+
+COMPOSITE = ("entropy-sim2real", "kscale-ksim", "sim2real-predictive-coding")
+
+
+def write(
+    root: Path, name: str, *, trit: int, triads: list[list[str]] | None = None, body: str = "Text.", color: str | None = None
+) -> None:
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = f"triads: {triads}\n".replace("'", "") if triads else ""
+    shade = f"color: '{color}'\n" if color else ""
+    manifest = f"schema: 1\nname: {name}\nversion: 0.1.0\ntrit: {trit}\n{listed}{shade}summary: Does it.\nentry: nowhere:f\ninputs: {{}}\n"
+    (folder / "skill.yaml").write_text(manifest + "outputs: {summary: {type: string}}\n")
+    sign = "0" if trit == 0 else f"{trit:+d}"
+    (folder / "SKILL.md").write_text(f'---\nname: {name}\ndescription: Does it.\nmetadata:\n  trit: "{sign}"\n---\n\n{body}\n')
+
+
+def findings(root: Path, only: str | None = None) -> list[tuple[str, str, int, str]]:
+    skills = [
+        Skill.from_manifest(_yaml(path), directory=path.parent, plugin="workspace", distribution="workspace")
+        for path in sorted(root.glob("*/skill.yaml"))
+    ]
+    registry = Registry([], skills)
+    checked = [one for one in skills if only is None or one.name == only]
+    return [(one.rule, Path(one.path).parent.name, one.line, f"{one.message} | {one.hint}") for one in rules(registry, checked)]
+
+
+def _yaml(path: Path) -> Any:
+    from realitygap.document import load
+
+    return load(path).data
+
+
+def run(tmp_path: Path, **inputs: Any) -> Mapping[str, Any]:
+    return check_triads.check(inputs, RunContext(folder=tmp_path / "run"))
+
+
+def test_an_unbalanced_group_says_how_to_mend_it(tmp_path: Path) -> None:
+    triad = ["a", "b", "c"]
+    for name, trit in {"a": -1, "b": 0, "c": 0}.items():
+        write(tmp_path, name, trit=trit, triads=[triad])
+    write(tmp_path, "d", trit=1, triads=[["d", "a", "b"]])
+    write(tmp_path, "e", trit=1, triads=[["e", "a", "c"]])
+    found = [one for one in findings(tmp_path, "a") if one[0] == "TRI201"]
+    expected = "the group sums to -1, not 0, modulo 3: a -1 b 0 c 0"
+    mend = "changing a to 0 or b to +1 or c to +1 balances it, or add a skill with +1: d, e, or remove a"
+    assert found == [("TRI201", "a", 5, f"{expected} | {mend}")]
+
+
+def test_unknown_repeated_and_absent_members_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "measure-gap", trit=0, triads=[["measure-gap", "mesure-gap"], ["other"], ["measure-gap", "measure-gap", "measure-gap"]])
+    write(tmp_path, "other", trit=0, triads=[["other"]])
+    found = [one for one in findings(tmp_path, "measure-gap") if one[0] != "TRI206"]
+    assert [(rule, line) for rule, _, line, _ in found] == [("TRI202", 5), ("TRI204", 5), ("TRI204", 5)]
+    assert "did you mean 'measure-gap'?" in found[0][3]
+    assert "does not contain measure-gap" in found[1][3]
+    assert "measure-gap is named twice" in found[2][3]
+
+
+def test_a_group_is_declared_by_all_its_members_and_every_skill_has_one(tmp_path: Path) -> None:
+    write(tmp_path, "a", trit=-1, triads=[["a", "b"]])
+    write(tmp_path, "b", trit=1)
+    found = findings(tmp_path)
+    assert [(rule, name) for rule, name, _, _ in found] == [("TRI206", "a"), ("TRI205", "b")]
+    assert "add [a, b] to its triads" in found[0][3]
+    write(tmp_path, "b", trit=1, triads=[["b", "a"]])
+    assert findings(tmp_path) == []
+
+
+def test_what_the_guide_says_is_held_against_the_manifest(tmp_path: Path) -> None:
+    body = "**Trit**: 0\n\nskill://a#FF0000\n\na (-1) ⊗ b (+1) = -1 ✗\na (-1) ⊗ b (0) = needs +1\n"
+    write(tmp_path, "a", trit=-1, triads=[["a", "b"]], body=body, color="#00FF00")
+    write(tmp_path, "b", trit=1, triads=[["a", "b"]])
+    found = findings(tmp_path, "a")
+    assert [(rule, line) for rule, _, line, _ in found] == [("TRI203", 8), ("TRI207", 10), ("TRI208", 12), ("TRI209", 13)]
+    assert "the group balances" in found[2][3]
+    assert "b is stated as 0, declared as +1" in found[3][3]
+
+
+def test_the_skill_counts_each_kind_of_claim_and_every_claim_once(tmp_path: Path) -> None:
+    body = "a (-1) ⊗ b (+1) = 0 ✓\na (-1) ⊗ b (0) = 0 ✓\na (-1) ⊗ nobody = 0 ✓\n"
+    write(tmp_path, "a", trit=-1, triads=[["a", "b"]], body=body)
+    write(tmp_path, "b", trit=1, triads=[["a", "b"]], body="**Trit**: 0")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "SKILL.md").write_text("---\nname: c\ndescription: x\ncolor: '#D82626'\n---\nNothing.\n")
+    outputs = run(tmp_path, path=str(tmp_path))
+    # b says +1 in its manifest and 0 in its guide: its trit is unknown, so that both manifests' claims are undetermined.
+    counts = {
+        name: outputs[name]
+        for name in ("skills", "declared", "undeclared", "conflicting", "claims", "balanced", "unbalanced", "undetermined")
+    }
+    assert counts == {
+        "skills": 3, "declared": 2, "undeclared": 1, "conflicting": 1, "claims": 5, "balanced": 1, "unbalanced": 1, "undetermined": 3,
+    }  # fmt: skip
+    assert outputs["false_claims"] == 1
+    assert [row["truth"] for row in outputs["verdicts"]] == ["undetermined", "true", "false", "undetermined", "undetermined"]
+    assert {one["name"]: one["injected_only"] for one in outputs["conflicts"]} == {"b": False}
+    assert "1 false" in outputs["summary"]
+
+
+def test_the_skill_refuses_a_pipeline_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown pipeline") as caught:
+        run(tmp_path, pipeline="entropy-sim2rael")
+    assert "entropy-sim2real" in str(caught.value.hint)
+
+
+def test_the_built_in_triads_balance_and_every_finding_is_clean(tmp_path: Path) -> None:
+    registry = Registry.discover()
+    own = [skill for skill in registry.skills.values() if skill.builtin]
+    assert [f"{one.where} {one.rule} {one.message}" for one in rules(registry, own)] == []
+    outputs = run(tmp_path)
+    assert (outputs["unbalanced"], outputs["undetermined"], outputs["false_claims"], outputs["conflicting"]) == (0, 0, 0, 0)
+    assert outputs["claims"] == outputs["balanced"] >= 2 * len(COMPOSITE)
+
+
+def test_built_in_triads_are_made_of_skills_that_one_pipeline_uses(tmp_path: Path) -> None:
+    skills = Registry.discover().skills
+    used = {name: {str(step["uses"]) for step in skill.steps} for name, skill in skills.items() if skill.is_pipeline}
+    for skill in skills.values():
+        if not skill.builtin:
+            continue
+        for triad in skill.triads:
+            together = any(set(triad) <= steps for steps in used.values())
+            assert together or set(triad) == set(COMPOSITE), f"{skill.name}: {triad}"
+
+
+def test_the_composite_skills_balance_as_they_declare() -> None:
+    skills = Registry.discover().skills
+    assert {name: skills[name].trit for name in COMPOSITE} == {"entropy-sim2real": -1, "kscale-ksim": 0, "sim2real-predictive-coding": 1}
+
+
+def test_the_trits_of_a_pipelines_steps_are_listed_and_summed(tmp_path: Path) -> None:
+    outputs = run(tmp_path, pipeline="kscale-ksim")
+    # describe 0, train +1, rollout +1, validate -1, triads -1
+    assert [(row["step"], row["trit"]) for row in outputs["step_trits"]] == [
+        ("describe", 0), ("train", 1), ("rollout", 1), ("validate", -1), ("triads", -1),
+    ]  # fmt: skip
+    assert (outputs["step_sum"], outputs["step_sum_gf3"], outputs["step_completes"]) == (0, 0, 0)
+    # Only the claims of the pipeline and its skills: nothing of those that it does not use.
+    assert {row["owner"] for row in outputs["verdicts"]} <= {"kscale-ksim", *(row["skill"] for row in outputs["step_trits"])}

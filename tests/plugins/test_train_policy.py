@@ -1,0 +1,105 @@
+"""Training and validation as skills: a tiny task end to end, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from realitygap.context import RunContext
+from realitygap_core.errors import CoreError
+from realitygap_core.policy import Policy
+from realitygap_core.robots import model_path, task_path
+from realitygap_plugins.entropy_ppo.skill import train_policy
+from realitygap_plugins.transfer.skill import validate_transfer
+
+TINY = {"task": str(task_path("cartpole-balance")), "env_steps": 512, "num_envs": 8, "seed": 1, "engine": "mujoco"}
+
+
+def context(folder: Path) -> RunContext:
+    return RunContext(folder=folder, seed=1)
+
+
+def domain_file(folder: Path, parameter: str) -> str:
+    path = folder / "domain.yaml"
+    document = {"schema": 1, "parameters": {parameter: {"distribution": "uniform", "low": 0.05, "high": 0.2}}}
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    outputs = train_policy(TINY | {"domain": domain_file(folder, "mass[pole]")}, context(folder))
+    return folder, outputs
+
+
+def test_outputs_are_those_of_the_contract_and_consistent(trained):
+    folder, outputs = trained
+    assert outputs["env_steps"] == 512
+    assert outputs["steps_per_second"] == pytest.approx(512 / outputs["wall_s"])
+    assert 0 <= outputs["compile_s"] < outputs["wall_s"]
+    assert len(outputs["digest"]) == 64
+    assert (folder / "metrics.jsonl").read_text().count('"policy_entropy"') == 2
+    assert {path.name for path in Path(outputs["policy"]).iterdir()} == {
+        "weights.npz", "contract.yaml", "task.yaml", "model.xml", "provenance.json", "domain.yaml"
+    }  # fmt: skip
+
+
+def test_the_bundle_acts_the_same_in_numpy_and_in_jax_after_loading(trained):
+    policy = Policy.load(trained[1]["policy"])
+    size = sum(len(entry["labels"]) for entry in policy.contract["observations"])
+    observation = np.random.default_rng(0).normal(size=(5, size)).astype(np.float32)
+    np.testing.assert_allclose(policy.act(observation), policy.apply(observation), rtol=1e-4, atol=1e-5)
+    assert np.ptp(policy.act(observation[0], np.random.default_rng(1)) - policy.act(observation[0], np.random.default_rng(2))) == 0
+    assert np.all(policy.act(observation[0], np.random.default_rng(1)) != policy.act(observation[0], np.random.default_rng(2)))
+    with pytest.raises(CoreError, match=f"must have {size} entries"):
+        policy.act(observation[:, :-1])
+
+
+def test_validation_counts_every_trial_once(trained, tmp_path):
+    run = context(tmp_path)
+    outputs = validate_transfer({"policy": trained[1]["policy"], "trials": 12, "pseudo_real": str(model_path("cartpole")), "pseudo_real_trials": 4}, run)
+    failed = sum(outputs["failures"].values())
+    assert outputs["success_rate"] == pytest.approx(1 - failed / 12)
+    low, high = outputs["success_interval"]
+    assert low <= outputs["success_rate"] <= high
+    assert outputs["pseudo_real"]["trials"] == 4
+    rows = Path(outputs["records"]).read_text().splitlines()
+    assert len(rows) == 13
+    assert "mass[pole]" in rows[0]
+
+
+def test_a_damaged_bundle_is_refused(trained, tmp_path):
+    import shutil
+
+    copy = tmp_path / "policy"
+    shutil.copytree(trained[1]["policy"], copy)
+    with np.load(copy / "weights.npz") as file:
+        arrays = dict(file)
+    name = next(key for key in arrays if "weights[0]" in key)
+    arrays[name] = arrays[name] + 1
+    with (copy / "weights.npz").open("wb") as file:
+        np.savez(file, **arrays)
+    with pytest.raises(CoreError, match="not those that were saved"):
+        Policy.load(copy)
+
+
+def test_a_policy_on_another_task_says_what_differs(trained, tmp_path):
+    inputs = {"policy": trained[1]["policy"], "task": str(task_path("pendulum-swingup")), "trials": 2, "domain": domain_file(tmp_path, "gravity")}
+    Path(inputs["domain"]).write_text(yaml.safe_dump({"schema": 1, "parameters": {"gravity": {"distribution": "uniform", "low": 9.7, "high": 9.9}}}))
+    with pytest.raises(CoreError, match=r"does not fit task 'pendulum-swingup'.*observations"):
+        validate_transfer(inputs, context(tmp_path))
+
+
+def test_a_domain_that_names_what_the_model_lacks_is_refused_with_the_name(tmp_path):
+    with pytest.raises(Exception, match=r"mass\[pol\]") as caught:
+        train_policy(TINY | {"domain": domain_file(tmp_path, "mass[pol]")}, context(tmp_path))
+    assert caught.value.hint
+
+
+def test_a_task_whose_actuator_the_model_lacks_is_refused(tmp_path):
+    with pytest.raises(Exception, match="force") as caught:
+        train_policy(TINY | {"model": str(model_path("qube"))}, context(tmp_path))
+    assert caught.value.hint

@@ -1,0 +1,208 @@
+"""Skills as tools, without a process: schemas, hints, what is left out, and what the server must not import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp import Client
+
+from realitygap.discovery import Registry
+from realitygap.errors import InputError
+from realitygap.pipeline import output_schema
+from realitygap.skill import Skill
+from realitygap_server import artifacts
+from realitygap_server.answers import LARGEST_ANSWER, fitting
+from realitygap_server.arguments import problems
+from realitygap_server.bridge import Bridge
+from realitygap_server.tools import faults, skill_tool, tool_name
+
+
+def make(tmp_path: Path, name: str = "measure-gap", **more: Any) -> Skill:
+    values = {
+        "runtime": "quick",
+        "effects": "run",
+        "inputs": {"model": {"type": "string", "x-unit": "none"}},
+        "outputs": {"gap": {"type": "number"}},
+    }
+    return Skill(
+        name=name,
+        version="0.1.0",
+        trit=0,
+        summary="Measures.",
+        entry="a:b",
+        directory=tmp_path,
+        plugin="p",
+        distribution="acme",
+        **values | more,
+    )
+
+
+def test_schemas_of_the_manifest_go_out_verbatim() -> None:
+    registry = Registry.discover()
+    tools = Bridge(registry).skills
+    assert {tool_name(name) for name in registry.skills} == set(tools)
+    for name, skill in registry.skills.items():
+        tool = tools[tool_name(name)].tool
+        own = {key: value for key, value in tool.input_schema["properties"].items() if key in skill.inputs}
+        assert own == skill.input_schema["properties"]
+        assert set(tool.input_schema["properties"]) - set(own) <= {"wait_s"}
+        assert tool.output_schema is not None
+        assert tool.output_schema["properties"]["outputs"]["properties"] == output_schema(skill, registry)["properties"]
+
+
+def test_hints_follow_from_effects(tmp_path: Path) -> None:
+    hints = {
+        effects: skill_tool("a", make(tmp_path, effects=effects), outputs={}).tool.annotations for effects in ("none", "run", "workspace")
+    }
+    assert [(one.read_only_hint, one.destructive_hint) for one in hints.values() if one] == [(True, False), (False, False), (False, True)]
+
+
+def test_only_a_long_skill_takes_a_wait_and_its_own_argument_of_that_name_wins(tmp_path: Path) -> None:
+    assert not skill_tool("a", make(tmp_path), outputs={}).takes_wait
+    assert skill_tool("a", make(tmp_path, runtime="long"), outputs={}).takes_wait
+    own = skill_tool("a", make(tmp_path, runtime="long", inputs={"wait_s": {"type": "integer"}}), outputs={})
+    assert not own.takes_wait
+    assert own.tool.input_schema["properties"]["wait_s"] == {"type": "integer"}
+
+
+def test_the_description_says_what_then_when_and_is_never_too_long(tmp_path: Path) -> None:
+    (tmp_path / "SKILL.md").write_text(f"---\nname: measure-gap\ndescription: {'Use it often. ' * 400}\n---\n")
+    description = skill_tool("a", make(tmp_path), outputs={}).tool.description or ""
+    assert description.startswith("Measures.\n\nUse it often.")
+    assert len(description) <= 2048
+
+
+def test_one_bad_manifest_is_left_out_and_the_list_stays(tmp_path: Path) -> None:
+    good = make(tmp_path, "good")
+    long_name = make(tmp_path, "x" * 60)
+    bad_property = make(tmp_path, "bad-property", inputs={"a b": {"type": "string"}})
+    twin = make(tmp_path, "good-twin")
+    same = make(tmp_path, "good_twin")
+    bridge = Bridge(Registry([], [good, long_name, bad_property, twin, same]))
+
+    async def names() -> list[str]:
+        async with Client(bridge.server, mode="legacy") as client:
+            return [tool.name for tool in (await client.list_tools()).tools]
+
+    assert anyio.run(names) == ["good", "good_twin", *bridge.handles.tools]
+
+
+def test_every_tool_can_be_sent_in_every_protocol_version() -> None:
+    bridge = Bridge(Registry.discover())
+    for tool in [*(one.tool for one in bridge.skills.values()), *(tool for tool, _ in bridge.handles.tools.values())]:
+        assert faults(tool) == []
+
+
+def test_a_tool_whose_output_is_no_object_would_be_found(tmp_path: Path) -> None:
+    tool = skill_tool("a", make(tmp_path), outputs={}).tool
+    assert faults(tool.model_copy(update={"output_schema": {"type": "array"}})) == ["the output schema is not an object at its root"]
+    assert faults(tool.model_copy(update={"input_schema": {"type": "object", "oneOf": []}})) == ["the input schema has 'oneOf' at its root"]
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string", "description": "MJCF file"},
+        "kind": {"enum": ["mjx", "mujoco"]},
+        "n": {"type": "integer", "minimum": 1},
+        "logs": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["model"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"model": "a"}, []),
+        ({}, ["arguments: model missing (model: MJCF file)"]),
+        ({"model": "a", "modle": "b"}, ["arguments: no argument 'modle'; did you mean 'model'?"]),
+        ({"model": "a", "kind": "mujcoo"}, ['kind: "mujcoo" is not one of ["mjx", "mujoco"]; did you mean \'mujoco\'?']),
+        ({"model": "a", "n": 0}, ["n: 0 is less than the minimum of 1"]),
+        ({"model": "a", "logs": ["x", 1]}, ["logs.1: 1 is not of type 'string'"]),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: dict[str, Any], expected: list[str]) -> None:
+    assert problems(arguments, SCHEMA) == expected
+
+
+def test_outputs_too_large_are_left_out_largest_first() -> None:
+    outputs = {"small": 1, "middle": "m" * 5000, "large": "x" * (LARGEST_ANSWER + 1)}
+    kept, omitted = fitting(outputs, "run")
+    assert list(kept) == ["small", "middle"]
+    assert omitted["large"]["arguments"] == {"run_id": "run", "output": "large"}
+    assert fitting({"a": 1}, "run") == ({"a": 1}, {})
+
+
+@given(st.text(max_size=300), st.integers(4, 50))
+def test_windows_of_a_text_join_to_the_text(tmp_path_factory: pytest.TempPathFactory, text: str, limit: int) -> None:
+    path = tmp_path_factory.mktemp("text") / "a.txt"
+    data = text.replace("\0", "").encode("utf-8", "replace")
+    path.write_bytes(data)
+    pieces, offset = [], 0
+    while True:
+        window = artifacts.read(path, offset=offset, limit=limit)
+        assert isinstance(window, artifacts.Text)
+        pieces.append(window.text)
+        if window.next_offset is None:
+            break
+        assert window.next_offset > offset
+        offset = window.next_offset
+    assert "".join(pieces).encode() == data
+
+
+def test_a_binary_file_is_not_shown_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04\xff\xfe\x00")
+    assert artifacts.read(tmp_path / "a.npz") == artifacts.Binary(size=7)
+
+
+@given(st.text(max_size=40))
+def test_no_name_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    root = tmp_path_factory.mktemp("run")
+    (root / "a.txt").write_text("a")
+    (root.parent / "b.txt").write_text("b")
+    try:
+        found = artifacts.inside(root, name)
+    except InputError:
+        return
+    assert found.is_relative_to(root.resolve())
+
+
+LIGHT = """
+import json, sys, anyio
+from realitygap_server.bridge import Bridge
+from mcp import Client
+
+async def talk():
+    bridge = Bridge()
+    async with Client(bridge.server) as client:
+        await client.list_tools()
+        answer = await client.call_tool("check_triads", {})
+        assert answer.structured_content["state"] == "done", answer
+
+anyio.run(talk)
+print(json.dumps([name for name in ("jax", "mujoco", "numpy", "scipy", "realitygap_core", "realitygap_plugins") if name in sys.modules]))
+"""
+
+
+def test_the_server_imports_no_simulator_and_no_code_of_a_skill(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "REALITYGAP_HOME": str(tmp_path)},
+        cwd=tmp_path,
+        timeout=120,
+        check=True,
+    )
+    assert json.loads(done.stdout) == []
