@@ -1,7 +1,7 @@
 """Draws of a domain as consistent plants: built on the host, gathered by index when an episode begins, refreshed between updates.
 
-A draw is applied through `parameters.Applier`, so its derived constants equal those of the edited and recompiled model. On C MuJoCo a plant is an
-`MjModel` of its own; on MJX it is a row of stacked fields.
+A draw is applied through `parameters.Applier`, so its derived constants equal those of the edited and recompiled model. On C MuJoCo
+a plant is an `MjModel` of its own; on MJX it is a row of stacked fields.
 """
 
 from __future__ import annotations

@@ -47,12 +47,19 @@ class Measured:
     minimum_p: float
     """The smallest p-value that so few trajectories can give; above 0.05 nothing can be decided."""
     unit: str
+    association: bool = False
+    """Whether null and p-value are of sim and real having nothing to do with each other, not of them being alike."""
 
     @property
     def verdict(self) -> str:
-        """`differs`, `same` (no difference found at 5 %) or `undecided` (too few trajectories to find one)."""
+        """`differs`, `same` (no difference found at 5 %) or `undecided` (too few trajectories to find one).
+
+        For an association `related` or `unrelated`.
+        """
         if self.minimum_p > 0.05:
             return "undecided"
+        if self.association:
+            return "related" if self.p_value <= 0.05 else "unrelated"
         return "differs" if self.p_value <= 0.05 else "same"
 
     def to_mapping(self) -> dict[str, Any]:
@@ -175,6 +182,8 @@ def _of_sorted(units: Sequence[Floats], directions_kd: Floats, function: Callabl
 MEASURES = ("gaussian_w2", "gaussian_kl", "knn_kl", "sliced_w2", "mmd2", "energy", "ks", "w1", "r2", "nrmse")
 """The measures there are; `ks`, `w1`, `r2` and `nrmse` are taken channel by channel, the last two on paired logs only."""
 
+DIRECTED = ("gaussian_kl", "knn_kl")
+"""Divergences of sim from real that are not those of real from sim."""
 PAIRED_ONLY = ("r2", "nrmse")
 
 
@@ -203,7 +212,9 @@ def compare(
         on_measure(name)
         ways = relabellings(data.n_sim, n_units - data.n_sim, rng, paired=paired, limit=limit)
         values = np.array([statistic(~row, row) for row in ways.is_real])
-        results[name] = _measured(values, _leave_one_out(statistic, ways.is_real[0], paired), ways.minimum_p, unit)
+        # A divergence with a direction changes when all labels are exchanged, so only the observed labelling equals itself.
+        least = 1 / len(values) if name in DIRECTED else ways.minimum_p
+        results[name] = _measured(values, _leave_one_out(statistic, ways.is_real[0], paired), least, unit)
     if paired:
         for measure in (m for m in measures if m in PAIRED_ONLY):
             for channel in range(len(data.channels)):
@@ -296,6 +307,7 @@ def _association(data: Prepared, measure: str, channel: int, rng: np.random.Gene
         p_value=permutation_p_value(sign * np.concatenate([[observed], turned])),
         minimum_p=1.0 / (surrogates + 1),
         unit="1",
+        association=True,
     )
 
 

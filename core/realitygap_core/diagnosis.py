@@ -43,12 +43,14 @@ class DiagnosisConfig:
     """Relative standard deviation of a parameter for which no interval is given."""
     margin: float = 6.0
     """How much smaller the BIC of a fault must be than without it; 6 is strong evidence (Kass and Raftery 1995)."""
-    max_faults: int = 3
+    max_faults: int = 2
     """Most faults that are looked for one after another."""
-    shortlist: int = 6
+    shortlist: int = 5
     """Hypotheses that are fitted in full; the rest are scored by their linearisation."""
     iterations: int = 3
     """Gauss-Newton steps of each fit."""
+    least_samples: float = 10.0
+    """Fewest effective samples that a channel of a log counts for."""
     delays: tuple[float, ...] = (0.002, 0.005, 0.01, 0.02, 0.04)
     """Start values of a delay, s beyond the believed one: from zero alone a fit ends in a local minimum."""
 
@@ -143,7 +145,7 @@ class Diagnosis:
         self.resolution = {c: max(resolution(replay.real[c]), 1e-9 * float(np.ptp(replay.real[c])) + 1e-12) for c in replay.channels}
 
     def verdicts(self) -> list[Verdict]:
-        """Most certain first; `none` or `undecided` stands alone or last."""
+        """Most certain first. `none` stands alone; an `undecided` without parameter is what is left after the others."""
         accepted: list[Hypothesis] = []
         found: list[Verdict] = []
         current = self._start()
@@ -164,9 +166,8 @@ class Diagnosis:
             if self._at_floor(current):
                 break
         self.after = current.residual
-        rest = self._rest(current, alone, bool(found))
-        found.sort(key=lambda v: -v.confidence)
-        return found + ([rest] if rest else [])
+        rest = self._rest(current, alone, found)
+        return sorted([*found, *([rest] if rest else [])], key=lambda v: -v.confidence)
 
     # Fits
 
@@ -206,7 +207,8 @@ class Diagnosis:
             n = sum(len(rows) for rows in logs)
             square = sum(float(np.sum(residual[rows] ** 2)) for rows in logs) / n
             sigma2 = max(square, self.resolution[channel] ** 2 / 12)
-            effective = max(2.0, sum(correlated_sample_size(residual[rows]) for rows in logs))
+            # At least a few a log: an error that drifts would else count for so little that a fit gives the channel up.
+            effective = sum(max(self.config.least_samples, correlated_sample_size(residual[rows])) for rows in logs)
             for rows in logs:
                 weights[rows] = effective / n / sigma2
             total += effective
@@ -267,8 +269,10 @@ class Diagnosis:
         self.report("fitting the model within what is believed of it")
         residual = self._residuals(self.base[None])[0]
         everything = range(len(self.names))
-        at = _Fitted(z=self.base.copy(), residual=residual, columns=self._columns(self.base, residual, everything))
         free, _ = self._free(())
+        columns = np.zeros((len(residual), len(self.names)))
+        columns[:, free] = self._columns(self.base, residual, free.tolist())
+        at = _Fitted(z=self.base.copy(), residual=residual, columns=columns)
         at = self._improve(at, (), 2, refresh=free.tolist())
         return replace(at, columns=self._columns(at.z, at.residual, everything))
 
@@ -296,8 +300,10 @@ class Diagnosis:
         for index, hypothesis in enumerate(short):
             faults = [*accepted, hypothesis]
             own = [self.names.index(n) for n in hypothesis.names]
-            fits[index] = self._improve(fits[index], faults, 2, weights, refresh=own)
-            scores.append(self._score(fits[index].residual, fits[index].z, weights, *self._free(faults)) + odds + price * len(hypothesis.names))
+            fits[index] = self._improve(fits[index], faults, 2 if fits[index] is best_fit else 1, weights, refresh=own)
+            scores.append(
+                self._score(fits[index].residual, fits[index].z, weights, *self._free(faults)) + odds + price * len(hypothesis.names)
+            )
         candidates = list(zip(short, scores, [fits[i] for i in range(len(short))], strict=True))
         factor = 1.0
         if self.has_intervals and not any(a.kind == "overconfidence" for a in accepted):
@@ -482,7 +488,7 @@ class Diagnosis:
         worst, left, floor, whiteness = self._leftover(current)
         return whiteness > 0.01 or (worst in self.floor and left <= floor)
 
-    def _rest(self, current: _Fitted, alone: float, found: bool) -> Verdict | None:
+    def _rest(self, current: _Fitted, alone: float, found: Sequence[Verdict]) -> Verdict | None:
         """What is left after the last accepted fault: nothing, or something that no hypothesis explains."""
         worst, left, floor, whiteness = self._leftover(current)
         floor_text = "noise floor of repeated logs" if worst in self.floor else "noise that its residual shows"
@@ -496,8 +502,10 @@ class Diagnosis:
                 low=floor,
                 high=left,
                 unit=self.unit_of(worst),
-                confidence=min(alone, 1 - whiteness),
-                evidence=f"{figures}, correlated in time, and no single fault that was tried explains it",
+                # It can be no more certain than the faults that it comes after.
+                confidence=(1 - whiteness) * min([v.confidence for v in found], default=alone),
+                evidence=f"{figures}, correlated in time; "
+                + (f"left after {len(found)} accepted" if found else "no single fault that was tried explains it"),
                 advice=_ADVICE["undecided"],
             )
         if found:

@@ -2,7 +2,8 @@
 
     before(state, action) -> ctrl      physics(state, ctrl) -> state      after(state) -> observations, reward, termination, reset
 
-On MJX the three are one pure function, to be jitted and scanned by the caller. On C MuJoCo the outer two are jitted and physics is a thread pool.
+On MJX the three are one pure function, to be jitted and scanned by the caller. On C MuJoCo the outer two are jitted and
+physics is a thread pool.
 """
 
 from __future__ import annotations
@@ -229,7 +230,8 @@ class Environment:
 
     def _merge(self, episode: Episode, start: tuple[Start, Array], bank: Paths, physics: PhysicsState, done_b: Any) -> Episode:
         slots = (episode.command_ring.shape[1], episode.sensor_ring.shape[1])
-        return _select(done_b, self._begin(start, bank, physics, slots=slots), episode)
+        merged: Episode = _select(done_b, self._begin(start, bank, physics, slots=slots), episode)
+        return merged
 
     def _pure_step(self, state: EnvState, action_bn: Array) -> tuple[EnvState, Transition]:
         bank, engine = state.bank, self._engine
@@ -263,7 +265,8 @@ class Environment:
                 ctrl=ctrl_bu,
                 sensordata=jnp.zeros((self.num_envs, model.nsensordata)),
             )
-            return self._engine.settle(_gather(bank, begun.plant), blank)
+            settled: PhysicsState = self._engine.settle(_gather(bank, begun.plant), blank)
+            return settled
         self._remember(bank)
         return self._settle_on_host(begun, ctrl_bu, np.arange(self.num_envs))
 
@@ -284,7 +287,9 @@ class Environment:
             sensordata=np.zeros((len(which), model.nsensordata)),
         )
         plants = self._plants
-        return self._engine.settle([plants[index].model for index in np.asarray(begun.plant)[which].tolist()], blank)
+        models = [plants[index].model for index in np.asarray(begun.plant)[which].tolist()]
+        settled: PhysicsState = self._engine.settle(models, blank)
+        return settled
 
     # --- plants on the host ---
 

@@ -27,7 +27,7 @@ _NEXT_EPISODE = 0x7FFFFFFF
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Episode:
-    """All that an environment remembers beside physics. Fields of one environment; the environment's state holds them with a leading axis B."""
+    """All that an environment remembers beside physics. Fields of one environment; the state has them with a leading axis B."""
 
     key: Array
     """Raw random key of this episode [2]; every draw of the episode follows from it."""
@@ -119,6 +119,12 @@ class EpisodeFunctions:
         qpos, qvel = jnp.asarray(self._qpos0), jnp.zeros(self.task.robot.model.nv)
         for index, reset in enumerate(self.task.resets):
             qpos, qvel = reset.apply(jax.random.fold_in(key_resets, index), qpos, qvel)
+        if self.task.training_resets:
+            other_qpos, other_qvel = qpos, qvel
+            for index, reset in enumerate(self.task.training_resets, start=len(self.task.resets) + 1):
+                other_qpos, other_qvel = reset.apply(jax.random.fold_in(key_resets, index), other_qpos, other_qvel)
+            other = jax.random.bernoulli(jax.random.fold_in(key_resets, len(self.task.resets)), self.task.training_share)
+            qpos, qvel = jnp.where(other, other_qpos, qpos), jnp.where(other, other_qvel, qvel)
         return Start(key=key, plant=plant.astype(jnp.int32), latency=latency, qpos=qpos, qvel=qvel)
 
     def neutral_ctrl(self, path: Paths) -> Array:
@@ -126,7 +132,7 @@ class EpisodeFunctions:
         return paths.command(path, jnp.asarray(self._neutral))
 
     def begin(self, start: Start, path: Paths, physics: PhysicsState, slots: tuple[int, int]) -> Episode:
-        """The episode that begins with `start`, when physics has given its sensors. `slots`: capacities of the command and sensor buffers."""
+        """The episode that begins with `start`, when physics has given its sensors. `slots`: of the command and the sensor buffer."""
         task = self.task
         ctrl = self.neutral_ctrl(path)
         sensors_s = jnp.asarray(physics.sensordata, jnp.float32)

@@ -82,7 +82,7 @@ def evaluate(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Rolls out one episode on each of `trials` fresh draws of the task's domain (the nominal plant without one), with its noise and latency.
+    """Rolls out one episode on each of `trials` fresh draws of the task's domain (else the nominal plant), with its noise and latency.
 
     A violated termination does not end the trial early: it is recorded, and makes it a failure whatever follows.
 

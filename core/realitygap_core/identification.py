@@ -64,7 +64,7 @@ def identify(
     auto = names is None
     selection = identifiable(replay) if names is None else Selection(names=tuple(names), left_out={})
     say(f"fitting {len(selection.names)} parameters: {', '.join(selection.names)}")
-    short = FitConfig(max_iterations=8, tolerance=1e-3)
+    short = FitConfig(max_iterations=6, tolerance=1e-2)
     first = fit(replay, selection.names, start=start, bounds=bounds, weights=weights, config=short, check=check)
     evaluations = first.evaluations
     released = [name for name, reason in selection.left_out.items() if "apart" in reason]

@@ -45,7 +45,8 @@ def gaussian_entropy(x: ArrayLike) -> float:
 
 def _neighbour(a: Floats, k: int) -> Floats:
     """Distance [n] from each point to its k-th nearest, the point itself being the first."""
-    return np.asarray(cKDTree(a).query(a, k=[k])[0], dtype=np.float64).reshape(len(a))
+    distance, _ = cKDTree(a).query(a, k=[k])
+    return np.asarray(distance, dtype=np.float64).reshape(len(a))
 
 
 def normal_scores(x: ArrayLike) -> Floats:
@@ -60,7 +61,7 @@ def gaussian_copula_mi(x: ArrayLike, y: ArrayLike) -> float:
     A lower bound for continuous margins. Infinity when a copula is singular (a channel is a function of another).
     """
     a, b = _paired(x, y)
-    both = np.corrcoef(normal_scores(np.concatenate([a, b], axis=1)).T)
+    both = np.asarray(np.corrcoef(normal_scores(np.concatenate([a, b], axis=1)).T), dtype=np.float64)
     d = a.shape[1]
     signs, logs = zip(*(np.linalg.slogdet(c) for c in (both[:d, :d], both[d:, d:], both)), strict=True)
     return max(0.0, float(0.5 * (logs[0] + logs[1] - logs[2]))) if min(signs) > 0 else math.inf
@@ -79,7 +80,7 @@ def ksg_mi(x: ArrayLike, y: ArrayLike, k: int = 5) -> float:
         raise CoreError(f"{k} nearest neighbours need more than {k} samples, not {n}")
     both = np.concatenate([a, b], axis=1)
     radius = np.asarray(cKDTree(both).query(both, k=[k + 1], p=np.inf)[0])[:, 0]
-    inner = np.nextafter(radius, 0)  # strictly within
+    inner = radius * (1 - 1e-10)  # strictly within, whatever the rounding
     counts = [_within(part, inner) for part in (a, b)]
     return float(special.psi(k) + special.psi(n) - np.mean(special.psi(counts[0]) + special.psi(counts[1])))
 

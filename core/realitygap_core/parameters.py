@@ -214,7 +214,6 @@ class Applier:
         self._inertial = _inertial_columns(self._base, self._infos)
         self._path = signal_path(robot)
         self._path_columns = [(column, info) for column, info in enumerate(self._infos) if _on_path(info)]
-        self._meaninertia = _stated_meaninertia(robot)
 
     def plants(self, values_bn: Floats, *, into: Sequence[Plant] | None = None) -> list[Plant]:
         """Plants of `values_bn` [plants, names]; `into` are plants of this applier or of one with the same robot and names.
@@ -241,8 +240,6 @@ class Applier:
                 self._set_inertia(model, body, values, mass_column, scale_column)
             if self._setters or self._inertial:
                 mujoco.mj_setConst(model, self._data)
-                if self._meaninertia is not None:
-                    model.stat.meaninertia = self._meaninertia
             plants.append(Plant(model=model, path=self._with_path(values)))
         return plants
 
@@ -296,12 +293,6 @@ def _on_path(info: ParameterInfo) -> bool:
 
 def _copy(model: mujoco.MjModel) -> mujoco.MjModel:
     return model.__copy__()
-
-
-def _stated_meaninertia(robot: Robot) -> float | None:
-    """The file's own `statistic meaninertia`, which the compiler keeps and `mj_setConst` would overwrite."""
-    value = float(robot.spec.stat.meaninertia)
-    return None if math.isnan(value) else value
 
 
 def _base_model(robot: Robot, shifted_bodies: set[str]) -> mujoco.MjModel:

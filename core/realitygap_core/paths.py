@@ -1,6 +1,7 @@
 """Signal paths of many plants as stacked arrays, and what they do to commands and sensors inside an environment.
 
-    command  --scale, offset-->  --delay-->  --rate limit-->  ctrl        sensordata  --delay-->  --scale, offset, noise-->  what the policy sees
+    command     --scale, offset-->  --delay-->  --rate limit-->       ctrl
+    sensordata  --delay-->  --scale, offset, noise-->                 what the policy sees
 
 Delay and rate limit do not depend on time, so their order does not matter; delaying first lets one buffer of commands a control step do.
 """
@@ -53,7 +54,8 @@ class Paths:
 
     def at(self, index: Array) -> Paths:
         """The path of plant `index`, or paths [B] of indices [B]."""
-        return jax.tree.map(lambda leaf: leaf[index], self)
+        taken: Paths = jax.tree.map(lambda leaf: leaf[index], self)
+        return taken
 
 
 def stack(paths: Sequence[SignalPath], model: mujoco.MjModel, layout: SensorLayout) -> Paths:

@@ -1,10 +1,9 @@
 """A plant: one simulated robot, its mechanics in an `MjModel` and its command and sensor path beside it.
 
-What happens to a command on its way to `ctrl`, and to a position on its way into a log, is not part of MuJoCo's model but is part of
-the robot:
+What happens to a command on its way to `ctrl`, and to a position on its way into a log, is no part of MuJoCo's model but of the robot:
 
-    command  --scale, offset-->  --rate limit-->  --delay-->  ctrl      physics      quantity  --delay-->  --scale, offset, noise-->
-    channel
+    command   --scale, offset-->  --rate limit-->  --delay-->  ctrl
+    quantity  --delay-->  --scale, offset-->  --noise-->  channel
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The policy bundle: a folder with weights, the contract of inputs and outputs, the task and model it was trained for, and how it came to be.
+"""The policy bundle: a folder with weights, the contract of inputs and outputs, its task and model, and how it came to be.
 
 weights.npz      the actor and the normaliser of its observations
 contract.yaml    observations and actions in order, with sizes, units, scales, delays and limits; rates; the model's digest
@@ -12,7 +12,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class Policy:
         try:
             with np.load(weights, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise CoreError("the weights cannot be read", where=str(weights), hint="train the policy anew") from error
         actor: Actor = from_arrays(Actor(observation_size, action_size, config), arrays, where=str(weights))
         if provenance.get("digest") != digest(actor):
@@ -148,7 +149,9 @@ class Policy:
         return self.folder / "task.yaml"
 
     def differences(self, task: Task) -> list[str]:
-        """What of the contract `task` does not keep, one sentence each; empty when the policy fits. The model's digest is not compared: judging a
+        """What of the contract `task` does not keep, one sentence each; empty when the policy fits.
+
+        The model's digest is not compared: judging a
         policy on another plant is what validation does."""
         found: list[str] = []
         _compare(self.contract, contract_of(task), "", found)
@@ -202,7 +205,7 @@ def _sigmoid_linear(x: Floats) -> Floats:
     return np.asarray(x / (1.0 + np.exp(-x)), np.float32)
 
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0.0),
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))),

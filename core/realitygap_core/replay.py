@@ -195,6 +195,11 @@ class Replay:
         return {item.name: layout.real for item, layout in zip(self.observed, self._samples, strict=True)}
 
     @property
+    def start_addresses(self) -> tuple[tuple[str, int], ...]:
+        """(channel, address in qpos) of the measured positions that a replay starts from."""
+        return tuple((item.name, item.address) for item in self._start_channels if item.source == "qpos")
+
+    @property
     def simulated_seconds(self) -> float:
         """Seconds of physics that one plant costs."""
         return float(sum(segment.steps for segment in self.segments) * self.dt)
@@ -212,11 +217,12 @@ class Replay:
         of_log = np.array([segment.log == log for segment in self.segments])
         return np.asarray(of_log[self.segment_of(channel)])
 
-    def simulate(self, plants: Sequence[Plant]) -> dict[str, Floats]:
+    def simulate(self, plants: Sequence[Plant], start_shifts: Floats | None = None) -> dict[str, Floats]:
         """What each plant shows, by channel [plants, samples], at the stamps of `real` and without noise.
 
-        A motion that diverges is held at 1e6 from there on.
+        `start_shifts` [plants, segments, nq] is added to the recorded starts. A motion that diverges is held at 1e6 from there on.
         """
+        shifts = np.zeros((len(plants), len(self.segments), self.robot.model.nq)) if start_shifts is None else start_shifts
         out = {item.name: np.empty((len(plants), len(layout.real))) for item, layout in zip(self.observed, self._samples, strict=True)}
         with _warm_start_off(plants), rollout.Rollout(nthread=self.threads) as pool:
             datas = [mujoco.MjData(self.robot.model) for _ in range(self.threads)]
@@ -227,7 +233,8 @@ class Replay:
                 )
                 chunk = max(1, int(_BATCH_BYTES // (row_bytes * len(group))))
                 for first in range(0, len(plants), chunk):
-                    self._simulate_chunk(pool, datas, plants[first : first + chunk], first, group, steps, out)
+                    part = slice(first, first + chunk)
+                    self._simulate_chunk(pool, datas, plants[part], shifts[part], first, group, steps, out)
         return out
 
     def _simulate_chunk(
@@ -235,6 +242,7 @@ class Replay:
         pool: rollout.Rollout,
         datas: list[mujoco.MjData],
         plants: Sequence[Plant],
+        shifts: Floats,
         first: int,
         group: list[int],
         steps: int,
@@ -251,7 +259,7 @@ class Replay:
             for g, index in enumerate(group):
                 segment, row = self.segments[index], p * len(group) + g
                 initial[row, 0] = segment.start
-                initial[row, 1 : 1 + model.nq] = self._initial_qpos(plant, segment)
+                initial[row, 1 : 1 + model.nq] = self._initial_qpos(plant, segment) + shifts[p, index]
                 initial[row, 1 + model.nq : 1 + model.nq + model.nv] = self._initial_qvel(plant, segment)
                 if (index, key) not in cache:
                     cache[index, key] = self._commands[segment.log].ctrl(path, segment, steps, self.dt)
@@ -263,8 +271,8 @@ class Replay:
         np.clip(states[:, :, 1:], -_DIVERGED, _DIVERGED, out=states[:, :, 1:])
         for item, layout in zip(self.observed, self._samples, strict=True):
             offset = {"qpos": 1, "qvel": 1 + model.nq, "sensor": 0}[item.source] + item.address
-            # A rollout's sensors are those of the state before each step: row k of them belongs to row k of `states`, which has the
-            # start in front. values = sensors[:, :, offset] if item.source == "sensor" else states[:, :, offset]
+            # A rollout's sensors are those of the state before each step: row k belongs to row k of `states`, with the start in front.
+            values = sensors[:, :, offset] if item.source == "sensor" else states[:, :, offset]
             for g, index in enumerate(group):
                 part = slice(*layout.bounds[index])
                 elapsed = layout.t[part] - self.segments[index].start

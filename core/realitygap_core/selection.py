@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realitygap_core.fit import Problem
+from realitygap_core.fit import FitConfig, Problem
 from realitygap_core.parameters import TARGETS, ParameterInfo, enumerate_parameters
 from realitygap_core.replay import Replay
 
@@ -64,7 +64,7 @@ def identifiable(replay: Replay, names: Sequence[str] | None = None, *, limit: i
     infos = own_parameters(replay)
     candidates = list(names) if names is not None else list(infos)
     problem = Problem(replay, candidates)
-    _, jacobian = problem.linearise(problem.unit({}), 1e-4)
+    _, jacobian = problem.linearise(problem.unit({}), FitConfig().step)
     columns = jacobian / np.sqrt(len(jacobian))
     size = np.linalg.norm(columns, axis=0)
     left_out = {name: "moves nothing that the logs show" for name, norm in zip(candidates, size, strict=True) if norm * 0.25 < _INFLUENCE}

@@ -1,7 +1,7 @@
 """What terms need, compiled into the model as named sensors.
 
-A term declares `Need("jointpos", "arm")`; compiling a task adds that sensor to the model, or takes the model's own where it has the same one, and a
-`SensorLayout` finds its slice of `sensordata`. So every engine and a real robot expose the same thing, and no term knows an address.
+A term declares `Need("jointpos", "arm")`; compiling a task adds that sensor to the model, or takes the model's own where it has the same,
+and a `SensorLayout` finds its slice of `sensordata`. So every engine and a real robot expose the same thing, and no term knows an address.
 """
 
 from __future__ import annotations

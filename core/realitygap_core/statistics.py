@@ -207,13 +207,17 @@ def as_json(value: float) -> float | None:
 def correlated_sample_size(series: ArrayLike) -> float:
     """How many independent samples carry as much about a fit as this residual `[n]`: n / (1 + 2 sum rho(k)^2), between 1 and n.
 
-    Bartlett's (1946) formula for two series with the same correlation; unlike `effective_sample_size` it also counts a residual that oscillates as
-    correlated. For AR(1) with coefficient r it tends to n (1 - r^2) / (1 + r^2).
+    Bartlett's (1946) formula for two series with the same correlation; unlike `effective_sample_size` it also counts a residual that
+    oscillates as correlated. For AR(1) with coefficient r it tends to n (1 - r^2) / (1 + r^2).
     """
     x = np.asarray(series, dtype=np.float64).ravel()
     n = x.size
     if n < 8:
         return float(n)
     rho = autocorrelation(x, n // 4)[1:]
-    # White noise has rho^2 of 1 / n at each lag; what is left is correlation.
-    return float(np.clip(n / (1 + 2 * max(0.0, float(np.sum(rho**2 - 1 / n)))), 1.0, n))
+    # White noise has rho^2 of 1 / n at each lag; what is left is correlation. Sokal's window, five correlation times, keeps the noise
+    # of far lags out.
+    tau = 1 + 2 * np.cumsum(rho**2 - 1 / n)
+    wide = np.arange(1, len(tau) + 1) >= 5 * tau
+    window = int(np.argmax(wide)) if np.any(wide) else len(tau) - 1
+    return float(np.clip(n / max(1.0, float(tau[window])), 1.0, n))

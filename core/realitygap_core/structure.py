@@ -41,6 +41,9 @@ NEUTRAL = {
 }
 """Kinds of single parameters that are candidate terms, with the value at which the term is not there."""
 
+_WORTH_A_REFIT = 1.3
+"""A term whose removal, by linear prediction, raises the cost by less than this factor is tried without."""
+
 _WORDS = {
     "frictionloss": ("Coulomb friction", "joint", "add `frictionloss` to the joint"),
     "damping": ("viscous damping", "joint", "add `damping` to the joint"),
@@ -149,33 +152,9 @@ class Found:
             "gap_before": {name: gap.as_json() for name, gap in self.gap_before.items()},
             "gap_after": {name: gap.as_json() for name, gap in self.gap_after.items()},
             "confidence": self.confidence,
-            "evidence": f"with it the RMSE on the training logs goes from {before} to
-            {after}; information
-          
-           
-            criterion better
-          
-           
-           
-            by
-         
-          
-           
-        
-         
-          
-           
-        
-         
-          
-           
-            {self.bic_gain:.0f}", "advice": _WORDS[self.kind][2],
-      
-       
-      
-       
-      
-       
+            "evidence": f"with it the RMSE on the training logs goes from {before} to {after}; "
+            f"information criterion better by {self.bic_gain:.0f}",
+            "advice": _WORDS[self.kind][2],
         }
 
 
@@ -401,7 +380,60 @@ def search(
             )
         current, values = (*current, *term.names), fitted
         bounds = _with_rest(bounds, term)
+    current, values, found, used = _prune(replay, current, values, found, weights, bounds, settings, say)
+    evaluations += used
     return Structure(names=current, values=values, found=tuple(found), evaluations=evaluations, bounds=dict(bounds or {}))
+
+
+def _prune(
+    replay: Replay,
+    names: tuple[str, ...],
+    values: dict[str, float],
+    found: list[Found],
+    weights: Mapping[str, float] | None,
+    bounds: Mapping[str, tuple[float, float]] | None,
+    config: SearchConfig,
+    say: Report,
+) -> tuple[tuple[str, ...], dict[str, float], list[Found], int]:
+    """Takes out terms that later ones made superfluous: (names, values, terms, replays used).
+
+    The linear step to the model without the term tells which ones are worth a refit.
+    """
+    used = 0
+    problem = Problem(replay, names, bounds=bounds, weights=weights)
+    for item in list(found):
+        if problem.names != names:
+            used += problem.evaluations
+            problem = Problem(replay, names, bounds=bounds, weights=weights)
+        z = problem.unit(values)
+        residual, jacobian = problem.linearise(z, config.fit.step)
+        gone = np.array([name in item.parameters for name in names])
+        absent = problem.unit({**values, item.parameters[0]: NEUTRAL[item.kind]})
+        forced = residual + jacobian[:, gone] @ (absent - z)[gone]
+        none = Term(kind=item.kind, target=item.target, names=(), probes=(), low=(), high=())
+        cost, step, _ = _linear_gain(forced, jacobian[:, ~gone], np.empty((len(forced), 0)), z[~gone], none)
+        there = absent.copy()
+        there[~gone] = np.clip(z[~gone] + step, 0.0, 1.0)
+        # Replays too: with the others moved, and as they are. The effect of a limit that hardly acts is far from linear.
+        stay = np.where(gone, absent, z)
+        cost = min(cost, *np.sum(problem.residuals(np.stack([there, stay])) ** 2, axis=1).tolist())
+        if cost > _WORTH_A_REFIT * float(residual @ residual):
+            continue
+        kept = tuple(name for name in names if name not in item.parameters)
+        smaller = Problem(replay, kept, bounds=bounds, weights=weights)
+        z, _ = solve(smaller, smaller.unit(values), config.fit)
+        without = smaller.residuals(z[None])[0]
+        used += smaller.evaluations
+        if bic_gain(replay, without, residual, len(item.parameters)) <= 0 or _worse_by(without, residual) < config.min_improvement:
+            say(f"{item.term}: superfluous beside the others, taken out again")
+            names, values = kept, dict(zip(kept, smaller.values(z).tolist(), strict=True))
+            found = [other for other in found if other is not item]
+    return names, values, found, used + problem.evaluations
+
+
+def _worse_by(without: Floats, residual: Floats) -> float:
+    """Part of the RMSE without the term that it takes away."""
+    return 1.0 - math.sqrt(float(residual @ residual) / float(without @ without))
 
 
 def _label(term: Term) -> str:
@@ -440,7 +472,7 @@ def _screen(
         return problem.weighted(replay.simulate(applier.plants(table)))
 
     probes = [(term, probe) for term in terms for probe in term.probes]
-    here, jacobian = problem.linearise(z, 1e-4)
+    here, jacobian = problem.linearise(z, config.fit.step)
     shown = residuals([probe for _, probe in probes])
     columns: dict[int, list[Floats]] = {}
     for (term, _), row in zip(probes, shown, strict=True):
@@ -468,7 +500,13 @@ def _screen(
         term, guess = guesses[index]
         # A refit reaches at least the better of what a replay showed and what the linear model promises.
         ranked.setdefault(id(term), _Candidate(term=term, guess=guess, cost=min(float(costs[index]), linear[id(term)])))
-    return here, list(ranked.values()), len(problem.names) + 1 + len(probes) + len(guesses)
+    # First what is most promising; then, as a second opinion, what real replays liked best.
+    ordered = sorted(ranked.values(), key=lambda candidate: candidate.cost)
+    liked = next((candidate for candidate in ranked.values() if candidate is not ordered[0]), None)
+    if liked is not None:
+        ordered.remove(liked)
+        ordered.insert(1, liked)
+    return here, ordered, len(problem.names) + 1 + len(probes) + len(guesses)
 
 
 def _linear_gain(here: Floats, jacobian: Floats, columns: Floats, z: Floats, term: Term) -> tuple[float, Floats, Floats]:

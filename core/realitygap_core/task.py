@@ -24,8 +24,8 @@ from realitygap_core.terms.term import Action, Command, Noise, Observation, Rese
 
 SCHEMA = 1
 KEYS = (
-    "schema", "name", "summary", "model", "engine", "physics_dt", "control_dt", "episode_s", "action", "observations", "rewards", "terminations",
-    "resets", "events", "command", "success", "domain",
+    "schema", "name", "summary", "model", "engine", "physics_dt", "control_dt", "episode_s", "action", "observations", "rewards",
+    "terminations", "resets", "training", "events", "command", "success", "domain",
 )  # fmt: skip
 _ENTRY = ("term", "params")
 _OBSERVATION = (*_ENTRY, "noise", "clip", "scale", "delay", "history")
@@ -95,6 +95,10 @@ class Task:
     """Named terminations."""
     resets: tuple[Reset, ...]
     """Applied in order to the model's reference pose at rest."""
+    training_resets: tuple[Reset, ...]
+    """Applied after `resets` in some episodes of a training: states that it would else reach only late."""
+    training_share: float
+    """Share of the episodes that `training_resets` begin; 0 where the policy is judged."""
     command: Command | None
     """What the policy is asked for."""
     success: Success | None
@@ -123,6 +127,7 @@ def compile_task(
     folder: Path | None = None,
     engine: str | None = None,
     domain: Domain | None = None,
+    training: bool = False,
 ) -> Task:
     """Checks a task against the catalog and the robot, and compiles it.
 
@@ -133,9 +138,10 @@ def compile_task(
       folder: where a relative path of a model in `spec` begins; the working directory by default.
       engine: engine in place of the task's own.
       domain: domain in place of the task's own.
+      training: whether the task's `training` part counts; it is checked in any case.
 
     Raises:
-        CoreError: with the JSON pointer of the offending part: unknown key, component, parameter, joint, ...; wrong type; rates that do not fit.
+        CoreError: with the JSON pointer of the offending part: unknown name, wrong type, rates that do not fit.
     """
     _keys(spec, KEYS, "")
     if spec.get("schema") != SCHEMA:
@@ -145,6 +151,9 @@ def compile_task(
     name = _of(spec, "name", str, "", required=True)
     nominal = robot if robot is not None else _load(_of(spec, "model", str, "", required=True), folder)
     physics_dt = _number(spec, "physics_dt", "", default=float(nominal.model.opt.timestep), above=0)
+    only_training = _of(spec, "training", Mapping, "", default={})
+    if training:
+        physics_dt = _number(only_training, "physics_dt", "/training", default=physics_dt, above=0)
     control_dt = _number(spec, "control_dt", "", above=0)
     substeps = _whole(control_dt, physics_dt, "the control step", "physics steps", "/control_dt")
     episode_s = _number(spec, "episode_s", "", above=0)
@@ -162,6 +171,7 @@ def compile_task(
     rewards = tuple(_reward(e, p, build, scene) for e, p in _entries(spec, "rewards", required=True))
     terminations = tuple((str(e["term"]), build.one("termination", e, p, scene, Termination)) for e, p in _entries(spec, "terminations"))
     resets = tuple(build.one("reset", e, p, scene, Reset) for e, p in _entries(spec, "resets"))
+    share, training_resets = _training(only_training, build, scene)
     success = _success(spec["success"], build, scene, episode_s) if spec.get("success") is not None else None
 
     terms = [e.term for group in observations.values() for e in group] + [r.term for r in rewards] + [t for _, t in terminations]
@@ -181,6 +191,8 @@ def compile_task(
         rewards=_unique(rewards),
         terminations=terminations,
         resets=resets,
+        training_resets=training_resets if training else (),
+        training_share=share if training else 0.0,
         command=command,
         success=success,
         domain=domain if domain is not None else _domain(spec.get("domain")),
@@ -189,8 +201,8 @@ def compile_task(
 
 
 def compile_robot(robot: Robot, needs: Iterable[Need], physics_dt: float) -> tuple[Robot, SensorLayout]:
-    """The robot with the sensors of `needs`, without warm start (so that a rollout in chunks equals one long rollout) and without MuJoCo's own
-    reset of states that have broken down (so that they show)."""
+    """The robot with the sensors of `needs`, without warm start (so that a rollout in chunks equals one long rollout) and without
+    MuJoCo's own reset of states that have broken down (so that they show)."""
     spec = robot.fresh_spec()
     spec.option.timestep = physics_dt
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_WARMSTART) | int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
@@ -308,6 +320,16 @@ def _reward(entry: Mapping[str, Any], pointer: str, build: _Builder, scene: Scen
     return RewardEntry(
         name=_of(entry, "name", str, pointer, default=str(entry["term"])), weight=_number(entry, "weight", pointer), term=term
     )
+
+
+def _training(spec: Mapping[str, Any], build: _Builder, scene: Scene) -> tuple[float, tuple[Reset, ...]]:
+    """Share of the episodes and the resets that begin them."""
+    _keys(spec, ("share", "resets", "physics_dt"), "/training")
+    share = _number(spec, "share", "/training", default=0.5)
+    if not 0 <= share <= 1:
+        raise CoreError(f"a share lies between 0 and 1, not {share:g}", pointer="/training/share")
+    entries = _entries(spec, "resets", "/training")
+    return (share if entries else 0.0), tuple(build.one("reset", e, p, scene, Reset) for e, p in entries)
 
 
 def _success(entry: Any, build: _Builder, scene: Scene, episode_s: float) -> Success:

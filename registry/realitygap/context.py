@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -120,8 +121,8 @@ class RunContext:
     def figure(self, name: str, fig: Any) -> Path:
         """Saves a matplotlib figure as `figures/NAME.svg` (which the report shows) and `.png`, and closes it. Gives the path of the SVG."""
         path = self.artifact(f"figures/{name}.svg")
-        import matplotlib
-        from matplotlib import pyplot
+        # By name: the registry does not depend on matplotlib; whoever made the figure has it.
+        matplotlib, pyplot = import_module("matplotlib"), import_module("matplotlib.pyplot")
 
         # Text stays text (small, selectable), and the same figure gives the same bytes.
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "realitygap"}):

@@ -45,9 +45,7 @@ def test_a_held_command_equals_a_deque_of_physics_steps_for_any_whole_delay(comm
 
 @settings(max_examples=30, deadline=None)
 @given(commands=values, substeps=st.integers(1, 5), tenths=st.integers(0, 90))
-def test_a_fractional_delay_applies_the_mean_of_the_held_command_over_the_physics_step(
-    commands: list[float], substeps: int, tenths: int
-) -> None:
+def test_a_fractional_delay_applies_the_mean_command_over_the_physics_step(commands: list[float], substeps: int, tenths: int) -> None:
     # The command in time: finely sampled, ten samples a physics step, shifted by `tenths` samples; each physics step applies its mean.
     fine = np.array(delayed_by_deque(commands, substeps * 10, tenths)).reshape(-1, 10).mean(axis=1)
     got = run_held(commands, substeps, tenths / 10, capacity(tenths / 10, substeps * 1.0))

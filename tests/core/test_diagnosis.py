@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from realitygap_core.diagnosable import choose_logs
 from realitygap_core.diagnosis import Diagnosis, Verdict
 from realitygap_core.errors import CoreError
@@ -98,7 +99,6 @@ def test_a_planted_fault_is_named_with_its_size(robot, fault, kind, channel, par
     assert verdict.low < verdict.magnitude < verdict.high
     assert abs(verdict.magnitude - magnitude) < within
     assert verdict.confidence > 0.9
-
 
 
 @pytest.mark.slow

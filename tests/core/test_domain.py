@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy import integrate, stats
+
 from realitygap_core.domain import Domain, nearest_correlation
 from realitygap_core.errors import CoreError
 from realitygap_core.marginals import KINDS, Marginal, marginal
-from scipy import integrate, stats
 
 MARGINALS = {
     "uniform": {"distribution": "uniform", "low": -0.3, "high": 0.5},
@@ -45,7 +47,7 @@ def quadrature(m: Marginal, of) -> float:
         log_p = float(m.log_density(x))
         return math.exp(log_p) * of(x, log_p) if math.isfinite(log_p) else 0.0
 
-    return sum(integrate.quad(integrand, a, b, epsabs=1e-12)[0] for a, b in zip(edges, edges[1:], strict=False))
+    return sum(integrate.quad(integrand, a, b, epsabs=1e-12)[0] for a, b in itertools.pairwise(edges))
 
 
 @each_marginal

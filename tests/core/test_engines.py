@@ -73,7 +73,8 @@ def test_contact_with_few_solver_iterations_is_also_the_same_in_chunks() -> None
     robot = Robot.from_xml(
         """<mujoco><option timestep="0.005" iterations="4"/><worldbody><geom type="plane" size="5 5 .1"/>
         <body pos="0 0 .3"><freejoint/><geom type="box" size=".2 .1 .05" mass="1"/>
-        <body pos=".2 0 0"><joint name="leg" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 .1 0 -.2" size=".03" mass=".2"/></body></body></worldbody>
+        <body pos=".2 0 0"><joint name="leg" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 .1 0 -.2" size=".03" mass=".2"/></body>
+        </body></worldbody>
         <actuator><motor name="leg" joint="leg"/></actuator></mujoco>"""
     )
     model = compile_robot(robot, [], 0.005)[0].model

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+
 from realitygap_core.errors import CoreError
 from realitygap_core.ppo.advantages import gae
 from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM, ActionDistribution, kl_divergence, log_tanh_slope
@@ -37,7 +38,8 @@ def advantages(rewards, values, next_values, truncated, terminated, gamma, lam):
 
 
 def test_truncation_bootstraps_from_the_true_next_value_and_termination_does_not():
-    # gamma 0.5, lambda 1, values 0. Step 2 terminates: 1, its next value 8 counts for nothing. Step 1 is cut off: 1 + 0.5 * 8 = 5, and nothing flows
+    # gamma 0.5, lambda 1, values 0. Step 2 terminates: 1, its next value 8 counts for nothing. Step 1 is cut off: 1 + 0.5 *
+    # 8 = 5, and nothing flows
     # back from step 2. Step 0 sees step 1: delta 1, plus 0.5 * 5 = 3.5.
     result = advantages([1, 1, 1], [0, 0, 0], [0, 8, 8], [0, 1, 0], [0, 0, 1], 0.5, 1.0)
     assert_allclose(result, [3.5, 5.0, 1.0])
@@ -114,7 +116,8 @@ def test_surrogate_takes_the_worse_of_the_clipped_and_the_free_ratio():
 
 @pytest.mark.parametrize("target", [-1.0, 0.0, 1.0])
 def test_temperature_finds_the_closed_form_of_the_quadratic_bandit(target):
-    # Reward -k a^2 / 2, policy N(0, s^2): maximising -k s^2 / 2 + alpha log s gives s^2 = alpha / k, and H = log(s sqrt(2 pi e)) = target gives
+    # Reward -k a^2 / 2, policy N(0, s^2): maximising -k s^2 / 2 + alpha log s gives s^2 = alpha / k, and H = log(s sqrt(2
+    # pi e)) = target gives
     # alpha* = k exp(2 target) / (2 pi e). With the other sign of the dual step alpha runs away.
     k = 2.0
     config = TemperatureConfig(target_entropy_per_dim=target, initial=0.3, learning_rate=0.02)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from realitygap_core.errors import CoreError
 from realitygap_core.ppo import train as training
 from realitygap_core.ppo.checkpoint import digest, from_arrays, read_checkpoint, to_arrays, write_checkpoint
@@ -17,7 +18,7 @@ from realitygap_core.ppo.networks import NetworkConfig
 from realitygap_core.ppo.rollout import Tally, Unroller
 from realitygap_core.ppo.temperature import TemperatureConfig
 from realitygap_core.ppo.train import CHECKPOINT, train
-from realitygap_core.ppo.update import PPOConfig, init_learner, update
+from realitygap_core.ppo.update import PPOConfig, init_learner, update, update_jit
 
 
 class Transition(NamedTuple):
@@ -33,7 +34,7 @@ class Transition(NamedTuple):
 class Regulator:
     """x' = x + 0.5 u + drift, reward -x^2 - 0.1 u^2, cut off after 8 steps; `drift` is the bank, drawn anew at every refresh."""
 
-    observation_sizes = {"policy": 1, "critic": 2}
+    observation_sizes: ClassVar = {"policy": 1, "critic": 2}
     action_size = 1
 
     def __init__(self, num_envs: int = 16, *, pure: bool = True, length: int = 8) -> None:
@@ -83,7 +84,8 @@ def test_learns_to_regulate_and_meets_its_target_entropy():
         SMALL, env_steps=64 * 8 * 150, epochs=4, temperature=TemperatureConfig(target_entropy_per_dim=-0.5, learning_rate=0.1)
     )
     result = train(config, Regulator(64), seed=0)
-    # Doing nothing costs E[x^2] = 1/3 a step, 2.7 an episode. Driving x to 0 at once costs 0.1 * (2 x)^2 where |u| <= 1 lets it: about 0.25 an episode.
+    # Doing nothing costs E[x^2] = 1/3 a step, 2.7 an episode.
+    # Driving x to 0 at once costs 0.1 * (2 x)^2 where |u| <= 1 lets it: about 0.25 an episode.
     assert result.curves["return"][0] < -2.0
     assert result.return_iqm > -0.9
     assert np.mean(result.curves["policy_entropy"][-30:]) == pytest.approx(-0.5, abs=0.1)
@@ -198,7 +200,7 @@ def test_the_gradient_step_moves_along_the_advantage():
     probe = jnp.zeros((1, 1))
     before = float(learner.network.distribution(probe).mean[0, 0])
     for _ in range(5):
-        learner, _ = update(learner, praised, config=SMALL, total_updates=100)
+        learner, _ = update_jit(learner, praised, config=SMALL, total_updates=100)
     assert float(learner.network.distribution(probe).mean[0, 0]) > before + 0.01
 
 

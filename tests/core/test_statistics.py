@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from realitygap_core import statistics
-from realitygap_core.errors import CoreError
 from scipy import stats
 from scipy.signal import lfilter
+
+from realitygap_core import statistics
+from realitygap_core.errors import CoreError
 
 
 def ar1(rng: np.random.Generator, rho: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -121,3 +122,15 @@ def test_ljung_box_is_level_on_white_noise_and_finds_correlation():
 def test_blocks_cut_without_overlap():
     cut = statistics.blocks([np.arange(7), np.arange(10, 13)], 3)
     assert [b.tolist() for b in cut] == [[0, 1, 2], [3, 4, 5], [10, 11, 12]]
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.9])
+def test_correlated_sample_size_of_ar1_tends_to_its_closed_form(rho):
+    series = ar1(np.random.default_rng(5), rho, (20_000,))
+    assert_allclose(statistics.correlated_sample_size(series) / 20_000, (1 - rho**2) / (1 + rho**2), rtol=0.2)
+
+
+def test_an_oscillating_residual_counts_for_few_samples():
+    t = np.arange(2000)
+    residual = np.sin(0.3 * t) + 0.1 * np.random.default_rng(6).standard_normal(2000)
+    assert statistics.correlated_sample_size(residual) < 20

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from realitygap.context import RunContext
 from realitygap.errors import InputError
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream
@@ -52,7 +53,18 @@ def test_a_scaled_signal_differs_and_every_measure_has_its_null(tmp_path, run):
     inputs = {"sim": saved(tmp_path, "sim", motions(1)), "real": saved(tmp_path, "real", motions(2, scale=1.5)), "max_samples": 600}
     outputs = compare(inputs, run)
     measures = outputs["measures"]
-    assert {"gaussian_w2", "gaussian_kl", "knn_kl", "sliced_w2", "mmd2", "energy", "ks[angle]", "w1[rate]", "r2[angle]", "nrmse[rate]"} <= set(measures)
+    assert {
+        "gaussian_w2",
+        "gaussian_kl",
+        "knn_kl",
+        "sliced_w2",
+        "mmd2",
+        "energy",
+        "ks[angle]",
+        "w1[rate]",
+        "r2[angle]",
+        "nrmse[rate]",
+    } <= set(measures)
     for name, row in measures.items():
         assert {"value", "null", "low", "high", "p_value", "unit", "verdict"} <= set(row), name
         assert 0 < row["p_value"] <= 1
@@ -70,7 +82,11 @@ def test_a_scaled_signal_differs_and_every_measure_has_its_null(tmp_path, run):
 
 
 def test_signals_of_the_same_process_do_not_differ(tmp_path, run):
-    inputs = {"sim": saved(tmp_path, "sim", motions(1)), "real": saved(tmp_path, "real", motions(2)), "measures": ["energy", "mmd2", "gaussian_w2"]}
+    inputs = {
+        "sim": saved(tmp_path, "sim", motions(1)),
+        "real": saved(tmp_path, "real", motions(2)),
+        "measures": ["energy", "mmd2", "gaussian_w2"],
+    }
     outputs = compare(inputs, run)
     assert set(outputs["measures"]) == {"energy", "mmd2", "gaussian_w2"}
     assert {row["verdict"] for row in outputs["measures"].values()} == {"same"}
@@ -101,7 +117,9 @@ def test_a_quantised_channel_is_dithered_and_a_dead_one_left_out(tmp_path, run):
     step = 2 * np.pi / 128
     coarse = {k: np.stack([np.round(v[:, 0] / step) * step, np.zeros(len(v))], axis=1) for k, v in real.items()}
     still = {k: np.stack([v[:, 0], np.zeros(len(v))], axis=1) for k, v in sim.items()}
-    outputs = compare({"sim": saved(tmp_path, "sim", still), "real": saved(tmp_path, "real", coarse), "measures": ["knn_kl", "energy"]}, run)
+    outputs = compare(
+        {"sim": saved(tmp_path, "sim", still), "real": saved(tmp_path, "real", coarse), "measures": ["knn_kl", "energy"]}, run
+    )
     assert outputs["trajectories"]["dithered"] == ["angle"]
     assert outputs["trajectories"]["dropped"] == ["rate"]
     assert np.isfinite(outputs["measures"]["knn_kl"]["value"])

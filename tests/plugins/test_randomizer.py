@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+
 from realitygap.context import RunContext
 from realitygap.errors import Explained
 from realitygap_core.domain import Domain
@@ -53,7 +54,15 @@ def read(path: str) -> Domain:
 def test_randomize_takes_what_the_model_has_and_its_draws_are_plants(model, run):
     outputs = randomize({"model": model, "parameters": "auto", "width": 0.25, "draws": 5}, run)
     domain = read(outputs["domain"])
-    expected = {"mass[upper]", "damping[shoulder]", "frictionloss[shoulder]", "gain[servo]", "velocity_gain[servo]", "latency", "friction[rod]"}
+    expected = {
+        "mass[upper]",
+        "damping[shoulder]",
+        "frictionloss[shoulder]",
+        "gain[servo]",
+        "velocity_gain[servo]",
+        "latency",
+        "friction[rod]",
+    }
     assert set(domain.names) == expected
     assert_allclose(domain.parameters["mass[upper]"].support, (0.5 / 1.25, 0.5 * 1.25))
     assert domain.parameters["latency"].support[0] == 0.0
@@ -126,12 +135,20 @@ def test_an_adapted_marginal_holds_the_identified_interval_and_is_no_narrower_th
         assert wide.support[0] >= 0
 
 
+AT_ZERO = {"distribution": "truncated_gaussian", "mean": 0.001, "std": 0.004, "low": 0.0, "high": 0.5, "unit": "N m"}
 IDENTIFIED = {
     "schema": 1,
     "model": "arm",
     "parameters": {
         "mass[upper]": {"distribution": "log_gaussian", "median": 0.52, "log_std": 0.02, "low": 0.1, "high": 2.0, "unit": "kg"},
-        "frictionloss[shoulder]": {"distribution": "truncated_gaussian", "mean": 0.001, "std": 0.004, "low": 0.0, "high": 0.5, "unit": "N m"},
+        "frictionloss[shoulder]": {
+            "distribution": "truncated_gaussian",
+            "mean": 0.001,
+            "std": 0.004,
+            "low": 0.0,
+            "high": 0.5,
+            "unit": "N m",
+        },
         "delay[servo]": {"distribution": "truncated_gaussian", "mean": 0.004, "std": 0.0005, "low": 0.0, "high": 0.05, "unit": "s"},
         "gravity": 9.81,
     },

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+
 from realitygap.context import RunContext
 from realitygap_core.errors import CoreError
 from realitygap_core.policy import Policy
@@ -60,7 +61,9 @@ def test_the_bundle_acts_the_same_in_numpy_and_in_jax_after_loading(trained):
 
 def test_validation_counts_every_trial_once(trained, tmp_path):
     run = context(tmp_path)
-    outputs = validate_transfer({"policy": trained[1]["policy"], "trials": 12, "pseudo_real": str(model_path("cartpole")), "pseudo_real_trials": 4}, run)
+    outputs = validate_transfer(
+        {"policy": trained[1]["policy"], "trials": 12, "pseudo_real": str(model_path("cartpole")), "pseudo_real_trials": 4}, run
+    )
     failed = sum(outputs["failures"].values())
     assert outputs["success_rate"] == pytest.approx(1 - failed / 12)
     low, high = outputs["success_interval"]
@@ -87,8 +90,15 @@ def test_a_damaged_bundle_is_refused(trained, tmp_path):
 
 
 def test_a_policy_on_another_task_says_what_differs(trained, tmp_path):
-    inputs = {"policy": trained[1]["policy"], "task": str(task_path("pendulum-swingup")), "trials": 2, "domain": domain_file(tmp_path, "gravity")}
-    Path(inputs["domain"]).write_text(yaml.safe_dump({"schema": 1, "parameters": {"gravity": {"distribution": "uniform", "low": 9.7, "high": 9.9}}}))
+    inputs = {
+        "policy": trained[1]["policy"],
+        "task": str(task_path("pendulum-swingup")),
+        "trials": 2,
+        "domain": domain_file(tmp_path, "gravity"),
+    }
+    Path(inputs["domain"]).write_text(
+        yaml.safe_dump({"schema": 1, "parameters": {"gravity": {"distribution": "uniform", "low": 9.7, "high": 9.9}}})
+    )
     with pytest.raises(CoreError, match=r"does not fit task 'pendulum-swingup'.*observations"):
         validate_transfer(inputs, context(tmp_path))
 

@@ -23,7 +23,7 @@ with contextlib.redirect_stdout(sys.stderr):  # it prints what is not installed
 
 
 _LEAST_FRICTION = 1e-10
-"""N m or N. Where a joint has a friction constraint at all, MJX takes one with a loss of exactly zero for an equality and locks the joint."""
+"""N m or N. Where a joint has a friction constraint at all, MJX takes a loss of exactly zero for an equality and locks the joint."""
 
 
 class MjxEngine:

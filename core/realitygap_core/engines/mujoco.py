@@ -33,7 +33,7 @@ class MujocoEngine:
         """The state after the physics steps that `ctrl_bsu` [B, substeps, nu] commands.
 
         MuJoCo evaluates sensors before it integrates, so one step more is run: its sensors are those of the state before it. A robot whose
-        simulation broke down has NaN in `qpos`.
+        simulation broke down has NaN in `qpos`, `qvel` and `sensordata`.
         """
         substeps = ctrl_bsu.shape[1]
         control = np.empty((ctrl_bsu.shape[0], substeps + 1, ctrl_bsu.shape[2]))
@@ -46,7 +46,8 @@ class MujocoEngine:
         elapsed = states[:, substeps, 0] - np.asarray(state.time)
         broken = ~(np.abs(elapsed - (substeps + 1) * self.model.opt.timestep) < 0.5 * self.model.opt.timestep)
         if broken.any():
-            result.qpos[broken] = np.nan
+            for field in (result.qpos, result.qvel, result.sensordata):
+                field[broken] = np.nan
         return result
 
     def settle(self, plants: Sequence[mujoco.MjModel], state: PhysicsState) -> PhysicsState:
@@ -58,7 +59,7 @@ class MujocoEngine:
     def rollout(
         self, plants: Sequence[mujoco.MjModel], state: PhysicsState, ctrl_bsu: NDArray[np.floating[Any]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """All states [B, substeps, 1 + nq + nv + na] (time, qpos, qvel, act) and sensors [B, substeps, nsensordata], the latter one step older."""
+        """All states [B, substeps, 1 + nq + nv + na] (time, qpos, qvel, act), and sensors [B, substeps, nsensordata], one step older."""
         return self._run(plants, state, np.asarray(ctrl_bsu, dtype=np.float64))
 
     def close(self) -> None:

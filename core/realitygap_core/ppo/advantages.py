@@ -18,7 +18,8 @@ def gae(
 ) -> jax.Array:
     """Advantages [T, B]; the target of the value is `advantages + values_tb`.
 
-    A termination ends the world: nothing comes after it. A truncation only ends the log: the return goes on, and is estimated by the value of the
+    A termination ends the world: nothing comes after it. A truncation only ends the log: the return goes on, and is estimated by
+    the value of the
     state that was really reached, not of the one after the reset. Nothing flows back over either.
 
     Args:

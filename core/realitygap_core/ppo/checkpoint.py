@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, dict[str, NDArray[Any]]], dic
         with np.load(path, allow_pickle=False) as file:
             flat = {name: file[name] for name in file.files}
         meta = json.loads(flat.pop(_META).tobytes())
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CoreError(
             "this is not a checkpoint that can be read", where=str(path), hint="delete it to start the training anew"
         ) from error

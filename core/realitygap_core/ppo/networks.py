@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +49,7 @@ class MLP(eqx.Module):
     def __init__(self, sizes: tuple[int, ...], activation: Activation, final_gain: float, key: jax.Array) -> None:
         gains = [2.0**0.5] * (len(sizes) - 2) + [final_gain]
         keys = jax.random.split(key, len(gains))
-        shapes = list(zip(sizes[:-1], sizes[1:], strict=True))
+        shapes = list(itertools.pairwise(sizes))
         self.weights = tuple(
             jax.nn.initializers.orthogonal(gain)(k, shape, jnp.float32) for gain, k, shape in zip(gains, keys, shapes, strict=True)
         )

@@ -1,7 +1,9 @@
 """The weight of the entropy: tuned by dual ascent to a target, fixed, or on a schedule.
 
-Maximising E[R] subject to H(pi) >= target has the Lagrangian E[R] + alpha (H - target), alpha >= 0. The policy maximises it and alpha minimises it:
-alpha falls while there is more entropy than asked for and rises while there is less (Haarnoja et al. 2018, arXiv 1812.05905, equation 17, where
+Maximising E[R] subject to H(pi) >= target has the Lagrangian E[R] + alpha (H - target), alpha >= 0. The policy maximises it and
+alpha minimises it:
+alpha falls while there is more entropy than asked for and rises while there is less (Haarnoja et al. 2018, arXiv 1812.05905,
+equation 17, where
 the expectation of -log pi stands for H).
 """
 
@@ -21,7 +23,8 @@ from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM
 @dataclass(frozen=True, kw_only=True)
 class TemperatureConfig:
     mode: Literal["auto", "fixed", "schedule"] = "auto"
-    """`auto`: dual ascent to the target; `fixed`: `initial` throughout; `schedule`: `initial` to `final`, geometrically, over the training."""
+    """`auto`: dual ascent to the target; `fixed`: `initial` throughout; `schedule`: `initial` to `final`, geometrically, over the
+    training."""
     target_entropy_per_dim: float = -0.5
     """Entropy of the executed action to hold, nats per action dimension; for a squashed action below log 2 = 0.693."""
     final_target_entropy_per_dim: float | None = None
@@ -41,7 +44,7 @@ class TemperatureConfig:
             target = getattr(self, name)
             if squash and target is not None and target >= ENTROPY_LIMIT_PER_DIM:
                 raise CoreError(
-                    f"{name.removesuffix('_per_dim')} {target:g} nats per dimension cannot be reached: an action in [-1, 1] has less than log 2 = 0.693",
+                    f"{name.removesuffix('_per_dim')} {target:g} nats per dimension cannot be reached: the limit is log 2 = 0.693",
                     hint="give less, for example -0.5",
                 )
         if self.initial <= 0 or self.final <= 0:

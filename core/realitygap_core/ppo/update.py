@@ -29,7 +29,7 @@ class PPOConfig:
     """Control steps of every environment between two updates."""
     epochs: int = 4
     """Passes over each rollout."""
-    minibatches: int = 8
+    minibatches: int = 16
     """Gradient steps a pass."""
     gamma: float = 0.99
     """Discount a control step."""
@@ -44,7 +44,8 @@ class PPOConfig:
     final_learning_rate: float = 1e-4
     """Adam's step at the end; linear in between."""
     target_kl: float | None = 0.02
-    """Adapts the step: smaller by a third when an update moved the policy by more than twice this KL [nats], larger when by less than half. None: off."""
+    """Adapts the step: smaller by a third when an update moved the policy by more than twice this KL [nats], larger when by less
+    than half. None: off."""
     max_gradient_norm: float = 0.5
     """Gradients are scaled down to this global norm."""
     normalize_advantages: bool = True
@@ -53,7 +54,7 @@ class PPOConfig:
     """Sizes of actor and critic."""
     temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
     """Weight of the entropy."""
-    refresh_every: int = 1
+    refresh_every: int = 4
     """Updates between new draws of the domain."""
 
     def updates(self, num_envs: int) -> int:
@@ -108,7 +109,8 @@ class Rollout(eqx.Module):
 
 
 def strip_weak_types(tree: Any) -> Any:
-    """Arrays with their types made explicit, so that the first call and all later ones are one compilation; copies, so that they can be donated."""
+    """Arrays with their types made explicit, so that the first call and all later ones are one compilation; copies, so that they can
+    be donated."""
     return jax.tree.map(lambda x: jnp.array(x, dtype=x.dtype, copy=True) if eqx.is_array(x) else x, tree)
 
 
@@ -145,7 +147,8 @@ def act(learner: Learner, policy_bn: jax.Array, key: jax.Array) -> tuple[jax.Arr
 
 
 def gaussian_entropy(batch_bn: jax.Array) -> jax.Array:
-    """Entropy [nats] of the Gaussian with the covariance of `batch_bn` [B, n]: an upper bound of that of the batch. A ridge of 1e-6 keeps it finite."""
+    """Entropy [nats] of the Gaussian with the covariance of `batch_bn` [B, n]: an upper bound of that of the batch. A ridge of 1e-6
+    keeps it finite."""
     n = batch_bn.shape[-1]
     centred_bn = batch_bn - batch_bn.mean(0)
     covariance = centred_bn.T @ centred_bn / batch_bn.shape[0] + 1e-6 * jnp.eye(n, dtype=batch_bn.dtype)
@@ -213,7 +216,7 @@ def update(learner: Learner, rollout: Rollout, *, config: PPOConfig, total_updat
         gradient, parts = jax.grad(loss, has_aux=True)(current, batch, alpha, noise_key)
         direction, state = optimizer.update(gradient, state)
         moved = jax.tree.map(lambda p, d: p - step * d, current, direction)
-        return (moved, state), (*parts, optax.global_norm(gradient))
+        return (moved, state), (*parts, optax.tree.norm(gradient))
 
     def epoch(carry: tuple[ActorCritic, Any], epoch_key: jax.Array) -> tuple[tuple[ActorCritic, Any], Any]:
         permutation_key, noise_key = jax.random.split(epoch_key)

@@ -18,8 +18,8 @@ def affine(
 ) -> Action:
     """-1 is the smallest command, +1 the largest, 0 halfway.
 
-    `limits` [low, high] in the actuators' unit narrows the model's own control range, and is needed where an actuator has none. `scale` instead
-    gives the command of action +1 about the middle of the range; what leaves the range is cut off.
+    `limits` [low, high] in the actuators' unit narrows the model's own control range, and is needed where an actuator has none. `scale`
+    instead gives the command of action +1 about the middle of the range; what leaves the range is cut off.
 
     Raises:
         CoreError: no such actuator, no actuator at all, limits missing, out of order, or outside the model's control range.

@@ -26,7 +26,7 @@ def keyframe(scene: Scene, *, name: str) -> Reset:
 
 
 def joint_position_uniform(scene: Scene, *, low: float, high: float, joints: Sequence[str] | None = None, around: str = "current") -> Reset:
-    """Joint positions uniform in [low, high], rad or m: added to what earlier resets set (`around: current`), or in place of it (`zero`)."""
+    """Joint positions uniform in [low, high], rad or m: added to what earlier resets set (`around: current`), or instead (`zero`)."""
     _ordered(low, high)
     if around not in ("current", "zero"):
         raise unknown("value of around", around, ("current", "zero"), pointer="/around")

@@ -1,8 +1,8 @@
 """What a term is: the shapes of observations, rewards, terminations, resets, noise, actions and commands.
 
-A component's factory takes the `Scene` (the robot and the rates), then the parameters of the task file by keyword, and returns one of the classes here.
-What it computes is a pure JAX function of one robot; the environment maps it over the batch. A term reads sensors through `View.sensor`, and
-declares them in `needs`.
+A component's factory takes the `Scene` (the robot and the rates; an action's takes the `Robot`), then the parameters of the task file by
+keyword, and returns one of the classes here. What it computes is a pure JAX function of one robot; the environment maps it over the batch.
+A term reads sensors through `View.sensor`, and declares them in `needs`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Scene:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class View:
-    """What a term sees of one robot at the end of a control step. `physics` is the true state; `sensordata` may be what the robot measures."""
+    """What a term sees of one robot at the end of a control step."""
 
     layout: SensorLayout
     physics: PhysicsState
-    """State of one robot: fields without the batch axis."""
+    """The true state of one robot: fields without the batch axis."""
     sensordata: jax.Array
     """Sensors [nsensordata]: true for rewards, terminations and the critic; through the sensor path for the policy."""
     episode_time: jax.Array

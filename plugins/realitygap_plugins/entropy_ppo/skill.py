@@ -94,9 +94,11 @@ def _task(inputs: Mapping[str, Any], run: RunContext) -> tuple[dict[str, Any], T
         with given.locating():
             domain = Domain.from_mapping(given.data)
         spec.pop("domain", None)
-    training = dict(spec) | ({"physics_dt": inputs["physics_dt"]} if "physics_dt" in inputs else {})
+    learnt = dict(spec)
+    if "physics_dt" in inputs:
+        learnt["training"] = dict(spec.get("training", {})) | {"physics_dt": inputs["physics_dt"]}
     with document.locating():
-        task = compile_task(training, run.catalog, robot, folder=path.parent, engine=inputs.get("engine"), domain=domain)
+        task = compile_task(learnt, run.catalog, robot, folder=path.parent, engine=inputs.get("engine"), domain=domain, training=True)
     if task.domain is not None:
         _known(task.domain, task.nominal, inputs.get("domain", str(path)))
     return spec, task, task.domain
@@ -132,7 +134,7 @@ def _config(inputs: Mapping[str, Any]) -> PPOConfig:
         temperature["final_target_entropy_per_dim"] = inputs["final_target_entropy"]
     if "temperature" in inputs:
         temperature["initial"] = inputs["temperature"]
-    hidden = {name: tuple(inputs["hidden"]) for name in ("actor_hidden", "critic_hidden") if "hidden" in inputs}
+    hidden: dict[str, Any] = {name: tuple(inputs["hidden"]) for name in ("actor_hidden", "critic_hidden") if "hidden" in inputs}
     return PPOConfig(**given, temperature=TemperatureConfig(**temperature), network=NetworkConfig(**hidden))
 
 
@@ -154,7 +156,8 @@ def _summary(result: TrainResult, task: Task, domain: Domain | None) -> str:
     else:
         first = f"{task.name} {under}: no episode ended, train longer"
     return (
-        f"{first}\n{result.env_steps} steps in {result.wall_s:.0f} s ({result.compile_s:.0f} s compiling): {result.steps_per_second:.0f} steps/s, "
+        f"{first}\n{result.env_steps} steps in {result.wall_s:.0f} s ({result.compile_s:.0f} s compiling): "
+        f"{result.steps_per_second:.0f} steps/s, "
         f"{result.steps_per_second_compiled:.0f} without compiling, {task.engine.engine} engine"
     )
 

@@ -42,7 +42,7 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     if seconds := float(inputs.get("block") or 0.0):
         length = max(2, round(seconds / signals.period))
         signals = _cut(signals, length)
-    data = comparison.prepare(signals.sim, signals.real, signals.channels, rng, max_samples=int(inputs.get("max_samples", 1500)))
+    data = comparison.prepare(signals.sim, signals.real, signals.channels, rng, max_samples=int(inputs.get("max_samples", 1200)))
     chosen = list(inputs.get("measures") or comparison.MEASURES)
     if not signals.paired and (left_out := [m for m in chosen if m in comparison.PAIRED_ONLY]):
         run.warn(f"{', '.join(left_out)} need the same logs at the same times in both, and were left out")
@@ -98,9 +98,7 @@ def _read(sim: Recording, real: Recording, wanted: Sequence[str] | None) -> Sign
     common = [name for name in real.log_names if name in sim.data]
     paired = bool(common)
     pairs = [(name, name) for name in common]
-    if paired and len(common) < max(len(sim.data), len(real.data)):
-        # Logs that only one side has would make the sides differ for another reason than the simulator.
-        pass
+    # Logs that only one side has would make the sides differ for another reason than the simulator, and are left out.
     sims = [sim.data[a] for a, _ in pairs] if paired else list(sim.data.values())
     reals = [real.data[b] for _, b in pairs] if paired else list(real.data.values())
     period = float(np.median(np.diff(_clock(reals[0], names[0]))))

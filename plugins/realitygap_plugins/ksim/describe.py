@@ -60,16 +60,15 @@ def _joints(robot: Robot) -> list[dict[str, Any]]:
         kind = _JOINT_TYPES[int(robot.model.jnt_type[index])]
         limits = [float(value) for value in robot.model.jnt_range[index]] if limited else None
         unit = {"hinge": "rad", "slide": "m"}.get(kind)
-        rows.append({"name": name, "type": kind, **({"range": limits} if limits else {}), **({"unit": unit} if unit else {})})
+        row: dict[str, Any] = {"name": name, "type": kind}
+        rows.append(row | ({"range": limits} if limits else {}) | ({"unit": unit} if unit else {}))
     return rows
 
 
 def _actuators(task: Task) -> list[dict[str, Any]]:
     driven = {name: [low, high] for name, low, high in zip(task.action.actuators, task.action.low, task.action.high, strict=True)}
-    return [
-        {"name": name, "driven": name in driven, **({"limits": driven[name]} if name in driven else {})}
-        for name in task.nominal.names("actuator")
-    ]
+    names = task.nominal.names("actuator")
+    return [{"name": name, "driven": name in driven, **({"limits": driven[name]} if name in driven else {})} for name in names]
 
 
 def _observation(entry: Any) -> dict[str, Any]:
@@ -86,7 +85,8 @@ def _observation(entry: Any) -> dict[str, Any]:
 
 def _summary(task: Task, sizes: Mapping[str, int]) -> str:
     return (
-        f"{task.name} on {task.nominal.name}: {sizes['policy']} observations, {len(task.action.actuators)} actions at {1 / task.control_dt:g} Hz, "
-        f"episodes of {task.episode_steps * task.control_dt:g} s\n"
-        f"engine {task.engine.engine}: {task.engine.reason}; {task.substeps} physics steps of {1000 * task.physics_dt:g} ms a control step"
+        f"{task.name} on {task.nominal.name}: {sizes['policy']} observations, {len(task.action.actuators)} actions at "
+        f"{1 / task.control_dt:g} Hz, episodes of {task.episode_steps * task.control_dt:g} s\n"
+        f"engine {task.engine.engine}: {task.engine.reason}\n"
+        f"{task.substeps} physics steps of {1000 * task.physics_dt:g} ms a control step"
     )

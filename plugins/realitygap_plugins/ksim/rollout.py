@@ -45,11 +45,12 @@ def rollout(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     recording = _recording(task, times, commands_tbu, sensors_tbs)
     folder = recording.save(run.artifact(f"{task.name}.recording"), overwrite=True)
     run.figure("rollout", _figure(recording))
+    median = float(np.median(returns))
     return {
         "recording": str(folder),
         "logs": logs,
         "returns": returns,
-        "summary": f"{task.name}: {logs} episodes of {times[-1]:g} s recorded at {1 / task.control_dt:g} Hz, median return {np.median(returns):.3g}",
+        "summary": f"{task.name}: {logs} episodes of {times[-1]:g} s recorded at {1 / task.control_dt:g} Hz, median return {median:.3g}",
     }
 
 
@@ -72,7 +73,8 @@ def _roll(policy: Policy, task: Task, logs: int, run: RunContext, *, stochastic:
             total += np.asarray(transition.reward_b)
     finally:
         env.close()
-    return np.arange(task.episode_steps + 1) * task.control_dt, np.stack(commands), np.stack(sensors), [float(value) for value in total]
+    times: Floats = np.arange(task.episode_steps + 1) * np.float64(task.control_dt)
+    return times, np.stack(commands), np.stack(sensors), [float(value) for value in total]
 
 
 def _recording(task: Task, times: Floats, commands_tbu: Floats, sensors_tbs: Floats) -> Recording:

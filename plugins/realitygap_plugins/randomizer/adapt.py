@@ -53,8 +53,9 @@ def widened(m: Marginal, factor: float, wanted: Interval) -> Marginal:
         middle, half = (math.log(held[0]) + math.log(held[1])) / 2, (math.log(held[1]) - math.log(held[0])) / 2 * factor / 0.95
         return LogUniform(low=math.exp(middle - half), high=math.exp(middle + half), unit=m.unit)
     middle, half = (held[0] + held[1]) / 2, (held[1] - held[0]) / 2 * factor / 0.95
-    low = 0.0 if m.support[0] == 0 else middle - half
-    high = max(middle + half, held[1] + 0.05 * (held[1] - low))
+    # What was never negative stays so: it may be a mass or a delay.
+    low = max(0.0, middle - half) if m.support[0] >= 0 else middle - half
+    high = middle + half if low > 0 or m.support[0] < 0 else max(middle + half, held[1] + 0.05 * held[1])
     return Uniform(low=low, high=high, unit=m.unit)
 
 
@@ -73,7 +74,7 @@ def _widened_gaussian(m: Gaussian | TruncatedGaussian | LogGaussian, factor: flo
         lower, upper = upper, upper * 1.5
         if upper > 1e3 * factor:
             # Against a bound a Gaussian moves away from it as it widens, and can miss the interval at every width; a uniform cannot.
-            low = 0.0 if roomy.support[0] == 0 else held[0] - 0.05 * width
+            low = max(0.0, held[0] - 0.05 * width) if roomy.support[0] >= 0 else held[0] - 0.05 * width
             return Uniform(low=low, high=held[1] + 0.05 * (held[1] - low), unit=m.unit)
     for _ in range(40 if upper > factor else 0):
         middle = math.sqrt(lower * upper)

@@ -1,0 +1,126 @@
+"""The skills `describe-task` and `rollout-policy`, and that every declared component is what its factory takes."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from realitygap.components import Catalog
+from realitygap.context import RunContext
+from realitygap.discovery import Registry
+from realitygap.document import Document
+from realitygap.errors import InputError
+from realitygap_core import robots
+from realitygap_core.environment import Environment
+from realitygap_core.policy import Policy
+from realitygap_core.ppo.train import train
+from realitygap_core.ppo.update import PPOConfig
+from realitygap_core.recording import Recording
+from realitygap_core.robot import Robot
+from realitygap_core.task import compile_task
+from realitygap_plugins.ksim.describe import describe
+from realitygap_plugins.ksim.rollout import rollout
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog(Registry.discover())
+
+
+def task_file(name: str) -> Path:
+    path = robots.task_path(name)
+    assert path is not None
+    return path
+
+
+def read(name: str) -> Document:
+    return RunContext(folder=Path()).document(task_file(name), "task")
+
+
+def test_every_declared_parameter_is_one_of_the_factory_and_the_other_way_round(catalog: Catalog) -> None:
+    checked = 0
+    for kind in ("observation", "reward", "termination", "reset", "noise", "action", "command"):
+        for name in catalog.names(kind):
+            component = catalog.get(kind, name)
+            if component.plugin != "ksim":
+                continue
+            taken = {p.name: p for p in inspect.signature(catalog.load(kind, name)).parameters.values() if p.kind is p.KEYWORD_ONLY}
+            assert set(component.parameters) == set(taken), name
+            for key, schema in component.parameters.items():
+                optional = "default" in schema or schema.get("x-optional", False)
+                assert optional == (taken[key].default is not inspect.Parameter.empty), f"{name}.{key}"
+                if "default" in schema:
+                    assert schema["default"] == taken[key].default, f"{name}.{key}"
+            checked += 1
+    assert checked >= 25
+
+
+@pytest.mark.parametrize("name", ["qube-swingup", "cartpole-balance", "cartpole-swingup", "pendulum-swingup"])
+def test_each_embedded_task_passes_its_schema_and_the_catalog(name: str, catalog: Catalog) -> None:
+    assert compile_task(read(name).data, catalog).name == name
+
+
+def test_describe_task_lists_what_a_task_file_may_name(tmp_path: Path) -> None:
+    told = describe({"task": str(task_file("qube-swingup"))}, RunContext(folder=tmp_path))
+    assert [joint["name"] for joint in told["joints"]] == ["arm", "pole"]
+    assert told["actuators"] == [{"name": "motor", "driven": True, "limits": [-5.0, 5.0]}]
+    assert told["sizes"] == {"policy": 8, "critic": 8, "action": 1}
+    assert told["engine"]["name"] in ("mujoco", "mjx")
+    assert told["engine"]["reason"] in told["summary"]
+    assert "mass[pole]" in told["parameters"]
+
+
+def test_a_wrong_joint_in_a_task_file_is_told_with_file_and_line(tmp_path: Path) -> None:
+    text = task_file("pendulum-swingup").read_text(encoding="utf-8").replace("joint: hinge", "joint: hinje", 1)
+    (tmp_path / "task.yaml").write_text(text, encoding="utf-8")
+    line = next(number for number, row in enumerate(text.splitlines(), start=1) if "hinje" in row)
+    with pytest.raises(InputError, match="no joint 'hinje'") as error:
+        describe({"task": str(tmp_path / "task.yaml")}, RunContext(folder=tmp_path))
+    assert f"task.yaml:{line}:" in str(error.value.where)
+    assert error.value.hint == "did you mean 'hinge'?"
+
+
+def test_a_parameter_of_the_wrong_type_is_told_by_the_schema_of_the_component(catalog: Catalog) -> None:
+    spec: dict[str, Any] = read("pendulum-swingup").data
+    spec["rewards"][0]["params"]["joint"] = 3
+    with pytest.raises(Exception, match="joint_cosine") as error:
+        compile_task(spec, catalog)
+    assert getattr(error.value, "pointer", "") == "/rewards/0/params/joint"
+
+
+@pytest.mark.slow
+def test_a_rollout_is_a_recording_whose_commands_reproduce_its_motion(tmp_path: Path, catalog: Catalog) -> None:
+    document = read("pendulum-swingup")
+    task = compile_task(document.data, catalog)
+    env = Environment(task, num_envs=16, threads=1)
+    learned = train(PPOConfig(env_steps=2000), env, seed=0).learner
+    env.close()
+    folder = Policy.from_learner(learned, task).save(tmp_path / "policy", task_spec=document.data, robot=task.nominal)
+    out = rollout({"policy": str(folder), "logs": 2}, RunContext(folder=tmp_path / "run", seed=4))
+    recording = Recording.open(out["recording"])
+    assert recording.log_names == ("episode-000", "episode-001")
+    for log in recording.data.values():
+        commands, sensors = log.signals["commands"], log.signals["sensors"]
+        assert len(commands.t_t) + 1 == len(sensors.t_t) == task.episode_steps + 1
+        assert np.abs(commands.values_tc).max() <= 1
+        # Replayed by hand on the plain model, from the recorded beginning.
+        robot = Robot.load(robots.model_path("pendulum") or "")
+        angle, speed = sensors.column("angle"), sensors.column("angular_velocity")
+        assert np.abs(replayed(robot, angle[0], speed[0], commands.values_tc[:50, 0]) - angle[1:51]).max() < 1e-5
+
+
+def replayed(robot: Robot, angle: float, speed: float, commands_t: np.ndarray) -> np.ndarray:
+    import mujoco
+
+    data = mujoco.MjData(robot.model)
+    data.qpos[0], data.qvel[0] = angle, speed
+    out = []
+    for command in commands_t:
+        data.ctrl[0] = command
+        mujoco.mj_step(robot.model, data, 4)
+        out.append(data.qpos[0])
+    return np.array(out)
