@@ -1,6 +1,7 @@
 """realitygap: skills that measure the gap between a simulated robot and the real one, close it, and prove it.
 
-For authors of plugins: `hookimpl`, `RunContext`, `InputError`. Everything here is imported on use, because `skills list` must not pay for it.
+For authors of plugins: `hookimpl`, `RunContext`, `InputError`. Everything here is imported on use,
+because `skills list` must not pay for it.
 """
 
 from __future__ import annotations

@@ -319,6 +319,28 @@ def test_one_seed_gives_one_run_and_another_seed_another() -> None:
     env.close()
 
 
+def test_training_resets_begin_their_share_of_the_episodes_on_top_of_the_resets() -> None:
+    path = robots.task_path("pendulum-swingup")
+    assert path is not None
+    spec = yaml.safe_load(path.read_text(encoding="utf-8")) | {
+        "resets": [{"term": "joint_position_uniform", "params": {"low": 0.1, "high": 0.1}}],
+        "training": {"share": 0.25, "resets": [{"term": "joint_position_uniform", "params": {"low": 1, "high": 2}}]},
+    }
+    angles_b = {}
+    for training in (False, True):
+        env = Environment(compile_task(spec, Catalog(), training=training), num_envs=2000, threads=1)
+        angles_b[training] = np.asarray(env.reset(jax.random.PRNGKey(0)).physics.qpos)[:, 0]
+        env.close()
+    assert_allclose(angles_b[False], 0.1, rtol=1e-6)
+    moved_b = angles_b[True] > 0.5
+    assert_allclose(angles_b[True][~moved_b], 0.1, rtol=1e-6)
+    # A share of 0.25 among 2000 has a standard deviation of 0.0097; a uniform draw in [1.1, 2.1] a mean of 1.6.
+    assert_allclose(moved_b.mean(), 0.25, atol=0.04)
+    assert (angles_b[True][moved_b] > 1.1 - 1e-6).all()
+    assert (angles_b[True][moved_b] < 2.1 + 1e-6).all()
+    assert_allclose(angles_b[True][moved_b].mean(), 1.6, atol=0.06)
+
+
 def test_a_command_is_held_until_its_time_and_then_drawn_anew() -> None:
     command = {"term": "uniform", "params": {"ranges": {"goal": [-1, 1]}, "every_s": 0.06}}
     task = make("pendulum-swingup", command=command, observations={"policy": [{"term": "command"}]})

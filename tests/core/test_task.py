@@ -94,6 +94,23 @@ def test_rewards_of_one_name_stay_apart() -> None:
     assert [entry.name for entry in task.rewards] == ["alive", "alive_2"]
 
 
+def test_the_training_part_counts_only_in_a_training() -> None:
+    spec = embedded("pendulum-swingup") | {
+        "training": {
+            "share": 0.25,
+            "resets": [{"term": "joint_position_uniform", "params": {"low": 1, "high": 2}}],
+            "physics_dt": 0.01,
+        }
+    }
+    judged, learnt = compile_task(spec, Catalog()), compile_task(spec, Catalog(), training=True)
+    assert (judged.training_share, judged.training_resets, judged.physics_dt) == (0.0, (), 0.005)
+    assert (learnt.training_share, len(learnt.training_resets), learnt.physics_dt) == (0.25, 1, 0.01)
+    assert len(learnt.resets) == len(judged.resets) == 1
+    assert learnt.episode_steps == judged.episode_steps
+    # A share without resets begins nothing.
+    assert compile_task(spec | {"training": {"share": 0.25}}, Catalog(), training=True).training_share == 0
+
+
 def put(spec: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
     spec = copy.deepcopy(spec)
     *parents, last = pointer.strip("/").split("/")
@@ -136,6 +153,15 @@ def put(spec: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
         ("/engine", "mjxx", "/engine", "no engine 'mjxx'", "did you mean 'mjx'?"),
         ("/model", "nowhere.xml", "/model", "no model file", None),
         ("/schema", 7, "/schema", "schema 7 is not known", None),
+        ("/training/share", 1.5, "/training/share", "a share lies between 0 and 1", None),
+        ("/training/shares", 0.5, "/training/shares", "no key 'shares'", "did you mean 'share'?"),
+        (
+            "/training/resets",
+            [{"term": "joint_position_uniform", "params": {"joints": ["slyder"], "low": 0, "high": 1}}],
+            "/training/resets/0/params/joints/0",
+            "no joint 'slyder'",
+            "slider",
+        ),
         ("/events", [{"term": "push"}], "/events", "events are not there yet", None),
         ("/domain", {"schema": 1, "parameters": {}}, "/domain/parameters", "at least one parameter", None),
     ],

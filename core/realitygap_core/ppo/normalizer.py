@@ -35,11 +35,12 @@ class Normalizer(eqx.Module):
         m2 = ((batch_bn - mean) ** 2).sum(0)
         total = self.count + count
         shift = mean - self.mean
-        return eqx.tree_at(
+        updated: Normalizer = eqx.tree_at(
             lambda n: (n.count, n.mean, n.m2),
             self,
             (total, self.mean + shift * (count / total), self.m2 + m2 + shift**2 * (self.count * count / total)),
         )
+        return updated
 
     def normalize(self, x: jax.Array, *, limit: float = 10.0) -> jax.Array:
         """(x - mean) / std [..., n], clipped to `limit` standard deviations."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import equinox as eqx
 import jax
@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realitygap_core.ppo.update import Learner, Rollout, act
+
+Sampled: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+"""Raw action, mean, log standard deviation, log probability of one step."""
 
 
 class Step(Protocol):
@@ -80,7 +83,7 @@ class _Row(eqx.Module):
     episode_length: jax.Array
 
 
-def _sample(learner: Learner, observation: dict[str, jax.Array], key: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...], jax.Array]:
+def _sample(learner: Learner, observation: dict[str, jax.Array], key: jax.Array) -> tuple[jax.Array, Sampled, jax.Array]:
     key, action_key = jax.random.split(key)
     raw, action, distribution, log_prob = act(learner, observation["policy"], action_key)
     return action, (raw, distribution.mean, distribution.log_std, log_prob), key
@@ -135,7 +138,7 @@ class Unroller:
         return state, tally, key, rows
 
 
-def _row(observation: dict[str, jax.Array], sampled: tuple[jax.Array, ...], transition: Step, totals: tuple[jax.Array, jax.Array]) -> _Row:
+def _row(observation: dict[str, jax.Array], sampled: Sampled, transition: Step, totals: tuple[jax.Array, jax.Array]) -> _Row:
     return _Row(
         observation["policy"],
         observation["critic"],

@@ -94,6 +94,9 @@ def update_temperature(state: Temperature, config: TemperatureConfig, entropy_pe
         return state
     if config.mode == "schedule":
         start, end = jnp.log(jnp.asarray(config.initial, jnp.float32)), jnp.log(jnp.asarray(config.final, jnp.float32))
-        return eqx.tree_at(lambda t: t.log_alpha, state, start + (end - start) * fraction)
-    slope = jax.grad(temperature_loss)(state.log_alpha, entropy_per_dim, target_entropy(config, fraction))
-    return eqx.tree_at(lambda t: t.log_alpha, state, jnp.clip(state.log_alpha - config.learning_rate * slope, *config.log_alpha_range))
+        log_alpha = start + (end - start) * fraction
+    else:
+        slope = jax.grad(temperature_loss)(state.log_alpha, entropy_per_dim, target_entropy(config, fraction))
+        log_alpha = jnp.clip(state.log_alpha - config.learning_rate * slope, *config.log_alpha_range)
+    updated: Temperature = eqx.tree_at(lambda t: t.log_alpha, state, log_alpha)
+    return updated

@@ -152,7 +152,8 @@ def gaussian_entropy(batch_bn: jax.Array) -> jax.Array:
     n = batch_bn.shape[-1]
     centred_bn = batch_bn - batch_bn.mean(0)
     covariance = centred_bn.T @ centred_bn / batch_bn.shape[0] + 1e-6 * jnp.eye(n, dtype=batch_bn.dtype)
-    return 0.5 * (jnp.linalg.slogdet(covariance)[1] + n * math.log(2.0 * math.pi * math.e))
+    log_volume: jax.Array = jnp.linalg.slogdet(covariance)[1]
+    return 0.5 * (log_volume + n * math.log(2.0 * math.pi * math.e))
 
 
 def learning_rate(config: PPOConfig, fraction: jax.Array) -> jax.Array:
