@@ -1,30 +1,48 @@
-"""One compilation cache for all tests of a session, and for the programs that they start: most of their time would go into compiling
-the same functions again."""
+"""What several folders of tests share."""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import tempfile
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-KEY = pytest.StashKey[str]()
+
+@dataclass(frozen=True)
+class Job:
+    """A finished command."""
+
+    home: Path
+    """Where its runs lie."""
+    document: dict[str, Any]
+    """What it printed on stdout: one JSON document."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Makes the cache, unless the caller has one."""
-    if VARIABLE in os.environ:
-        return
-    config.stash[KEY] = folder = tempfile.mkdtemp(prefix="realitygap-tests-")
-    os.environ[VARIABLE] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+def run_json(home: Path, *arguments: str) -> dict[str, Any]:
+    """`skills run ... --json` in `home`; its stdout must be one JSON document."""
+    home.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "realitygap.cli", "run", *arguments, "--json"],
+        cwd=home,
+        env={**os.environ, "REALITYGAP_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leaves nothing behind."""
-    if (folder := config.stash.get(KEY, None)) is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.environ.pop(VARIABLE, None)
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The main job on the embedded default, run once in a session of tests."""
+    home = tmp_path_factory.mktemp("main-job")
+    return Job(home, run_json(home, "entropy-sim2real"))

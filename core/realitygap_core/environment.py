@@ -110,6 +110,7 @@ class Environment:
         self._start = jax.jit(self._start_batch)
         self._begin = jax.jit(self._begin_batch, static_argnames="slots")
         self._restart = jax.jit(self._restart_batch)
+        self._settled = jax.jit(self._engine.settle) if self.pure else self._engine.settle
 
     def reset(self, key: Array) -> EnvState:
         """B new episodes from one random key, with the first bank of plants."""
@@ -265,7 +266,7 @@ class Environment:
                 ctrl=ctrl_bu,
                 sensordata=jnp.zeros((self.num_envs, model.nsensordata)),
             )
-            settled: PhysicsState = self._engine.settle(_gather(bank, begun.plant), blank)
+            settled: PhysicsState = self._settled(_gather(bank, begun.plant), blank)
             return settled
         self._remember(bank)
         return self._settle_on_host(begun, ctrl_bu, np.arange(self.num_envs))

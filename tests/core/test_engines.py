@@ -88,12 +88,25 @@ def test_contact_with_few_solver_iterations_is_also_the_same_in_chunks() -> None
     engine.close()
 
 
+def second_of_motion(model: mujoco.MjModel) -> np.ndarray:
+    """Commands of one second for two robots; all tests of MJX use this shape, so that a model is compiled once."""
+    return wiggle(model, 2, 10).repeat(round(0.1 / model.opt.timestep), axis=1)
+
+
+def fast_compiled(function: Callable[..., PhysicsState]) -> Callable[..., PhysicsState]:
+    """With few of the compiler's optimisations: compiling is nearly all of the time here."""
+    compiled: Callable[..., PhysicsState] = jax.jit(
+        function, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    )
+    return compiled
+
+
 def engine_functions(kind: str, model: mujoco.MjModel, batch: int) -> tuple[Any, Callable[..., PhysicsState], Callable[..., PhysicsState]]:
     if kind == "mujoco":
         c_engine = MujocoEngine(model, threads=1)
         return [model] * batch, c_engine.settle, c_engine.step
     mjx_engine = MjxEngine(model)
-    return {}, jax.jit(mjx_engine.settle), jax.jit(mjx_engine.step)
+    return {}, fast_compiled(mjx_engine.settle), fast_compiled(mjx_engine.step)
 
 
 @pytest.mark.slow
@@ -101,11 +114,11 @@ def engine_functions(kind: str, model: mujoco.MjModel, batch: int) -> tuple[Any,
 def test_sensordata_is_of_the_instant_of_qpos_after_a_step_and_after_a_reset(name: str, kind: str) -> None:
     with jax.enable_x64(True):
         model = compiled(name).model
-        plants, settle, step = engine_functions(kind, model, 3)
-        begun = settle(plants, at_rest(model, 3))
-        after = step(plants, begun, wiggle(model, 3, 7))
+        plants, settle, step = engine_functions(kind, model, 2)
+        begun = settle(plants, at_rest(model, 2))
+        after = step(plants, begun, second_of_motion(model))
         for state in (begun, after):
-            for index in range(3):
+            for index in range(2):
                 data = mujoco.MjData(model)
                 data.qpos[:], data.qvel[:], data.ctrl[:] = state.qpos[index], state.qvel[index], state.ctrl[index]
                 data.time = state.time[index]
@@ -119,10 +132,9 @@ def test_sensordata_is_of_the_instant_of_qpos_after_a_step_and_after_a_reset(nam
 def test_both_engines_give_the_same_second_of_motion(name: str) -> None:
     with jax.enable_x64(True):
         model = compiled(name).model
-        steps = round(1.0 / model.opt.timestep)
-        state, ctrl = at_rest(model, 2), wiggle(model, 2, 10).repeat(steps // 10, axis=1)
+        state, ctrl = at_rest(model, 2), second_of_motion(model)
         c_engine, mjx_engine = MujocoEngine(model, threads=1), MjxEngine(model)
-        one, other = c_engine.step([model] * 2, state, ctrl), jax.jit(mjx_engine.step)({}, state, ctrl)
+        one, other = c_engine.step([model] * 2, state, ctrl), fast_compiled(mjx_engine.step)({}, state, ctrl)
         for field in ("time", "qpos", "qvel", "act", "ctrl", "sensordata"):
             np.testing.assert_allclose(getattr(other, field), getattr(one, field), atol=TOLERANCE, rtol=TOLERANCE, err_msg=field)
         assert np.abs(one.qpos - state.qpos).max() > 0.05
@@ -142,7 +154,7 @@ def test_plants_that_differ_move_alike_on_both_engines() -> None:
         assert {"body_mass", "dof_frictionloss", "opt.gravity"} <= set(fields)
         state, ctrl = at_rest(robot.model, 2), 2 * wiggle(robot.model, 2, 5).repeat(40, axis=1)
         c_engine, mjx_engine = MujocoEngine(robot.model, threads=2), MjxEngine(robot.model, examples=models)
-        one, other = c_engine.step(models, state, ctrl), jax.jit(mjx_engine.step)(fields, state, ctrl)
+        one, other = c_engine.step(models, state, ctrl), fast_compiled(mjx_engine.step)(fields, state, ctrl)
         # A dry joint at rest is stiff: the two solvers stop at 1e-8, not at rounding.
         np.testing.assert_allclose(other.qpos, one.qpos, atol=1e-6)
         nominal = c_engine.step([robot.model] * 2, state, ctrl)
