@@ -335,6 +335,9 @@ def search(
             break
         here, ranked, used = _screen(replay, problem, values, terms, settings)
         evaluations += used
+        if float(here @ here) <= _EXACT**2 * here.size:
+            say("no further term: there is no error left to explain")
+            break
         predicted = 1.0 - math.sqrt(ranked[0].cost / float(here @ here))
         if predicted < settings.min_improvement:
             say(f"no further term: the best, {_label(ranked[0].term)}, would take away {max(predicted, 0):.1%}")
@@ -429,6 +432,10 @@ def _prune(
             names, values = kept, dict(zip(kept, smaller.values(z).tolist(), strict=True))
             found = [other for other in found if other is not item]
     return names, values, found, used + problem.evaluations
+
+
+_EXACT = 1e-9
+"""Root mean square of the weighted residual below which a log is explained exactly, as one that this very model made is."""
 
 
 def _worse_by(without: Floats, residual: Floats) -> float:

@@ -152,8 +152,8 @@ def compile_task(
     nominal = robot if robot is not None else _load(_of(spec, "model", str, "", required=True), folder)
     physics_dt = _number(spec, "physics_dt", "", default=float(nominal.model.opt.timestep), above=0)
     only_training = _of(spec, "training", Mapping, "", default={})
-    if training:
-        physics_dt = _number(only_training, "physics_dt", "/training", default=physics_dt, above=0)
+    coarse_dt = _number(only_training, "physics_dt", "/training", default=physics_dt, above=0)
+    physics_dt = coarse_dt if training else physics_dt
     control_dt = _number(spec, "control_dt", "", above=0)
     substeps = _whole(control_dt, physics_dt, "the control step", "physics steps", "/control_dt")
     episode_s = _number(spec, "episode_s", "", above=0)

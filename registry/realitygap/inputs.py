@@ -252,6 +252,8 @@ def types_of(schema: Schema) -> tuple[str, ...]:
 
 def _map_paths(name: str, value: Any, schema: Schema, change: Callable[[str, str, Schema], str]) -> Any:
     if isinstance(value, str):
+        if any(value in _choices(part) for part in _variants(schema)):
+            return value  # a word that the schema itself names, such as `auto` beside a path
         part = next((part for part in _variants(schema) if part.get("format") in PATH_FORMATS), None)
         return value if part is None else change(name, value, part)
     if isinstance(value, list):

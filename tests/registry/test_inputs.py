@@ -151,3 +151,12 @@ def test_a_file_of_inputs_refuses_a_key_that_occurs_twice(tmp_path: Path) -> Non
         file.write_text(text)
         with pytest.raises(InputError):
             read_inputs(str(file))
+
+
+def test_a_word_that_the_schema_names_beside_a_path_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    choice = {"anyOf": [{"const": "auto"}, {"type": "string", "format": "path"}]}
+    assert prepare(skill(fit=choice), {"fit": "auto"}, {}, base=tmp_path)["fit"] == "auto"
+    (tmp_path / "fit.yaml").write_text("x: 1\n", encoding="utf-8")
+    assert prepare(skill(fit=choice), {"fit": "fit.yaml"}, {}, base=tmp_path)["fit"] == str(tmp_path / "fit.yaml")
+    with pytest.raises(InputError, match="no such file"):
+        prepare(skill(fit=choice), {"fit": "missing.yaml"}, {}, base=tmp_path)

@@ -54,7 +54,7 @@ def adapt(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     run.figure("marginals", _figure({"before": prior, "after": adapted}, names))
     if added:
         run.warn(f"no prior for {', '.join(added)}: it was taken from the bounds of the search")
-    gained = f"entropy {before:.2f} nats before, {after:.2f} after, over {len(names)} parameters: {before - after:.2f} nats learned"
+    gained = f"entropy {before:.2f} nats before, {after:.2f} after, over {len(names)} parameters: {before - after:.2f} nats less"
     extra = f"\nfor robustness also: {', '.join(robust)}" if robust else ""
     return {
         "domain": str(_write(full, run.artifact("domain.yaml"))),

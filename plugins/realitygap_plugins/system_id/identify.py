@@ -10,7 +10,7 @@ import yaml
 
 from realitygap.context import RunContext
 from realitygap.document import join, load
-from realitygap.errors import InputError
+from realitygap.errors import InputError, unknown
 from realitygap_core.gap import ChannelGap, gaps, noise_floor
 from realitygap_core.identification import Identified, posterior
 from realitygap_core.identification import identify as identify_robot
@@ -69,7 +69,7 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         for item in found.fit.estimates
     }
     domain = run.artifact("posterior.yaml")
-    document = posterior(training, found.fit, model=robot.name, bounds=bounds)
+    document = posterior(training, found.fit, model=robot.name, bounds=found.bounds)
     domain.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
     model = save_model(robot, found.fit.values, run.artifact("identified.xml"))
     log = shown.recording.log_names[0]
@@ -142,6 +142,12 @@ def _fit_names(fit: str, robot: Robot) -> tuple[list[str] | None, dict[str, tupl
         data, root = data["parameters"], "/parameters"
     listed = isinstance(data, list)
     if isinstance(data, list):
+        if odd := [entry for entry in data if not isinstance(entry, str)]:
+            raise InputError(
+                f"{odd[0]!r} in a list is not a name",
+                where=str(path),
+                hint="with bounds, leave the dashes out: `damping[knee]: [0.01, 1.0]`",
+            )
         data = dict.fromkeys(data)
     if not isinstance(data, Mapping) or not data:
         raise InputError("the file names no parameters", where=str(path), hint="for example `damping[knee]: [0.01, 1.0]`")
@@ -152,8 +158,18 @@ def _fit_names(fit: str, robot: Robot) -> tuple[list[str] | None, dict[str, tupl
         names.append(str(name))
         if entry is None:
             continue
+        if isinstance(entry, Mapping):
+            for key in entry:
+                if key not in ("low", "high", "start"):
+                    raise unknown("key", str(key), ("low", "high", "start"), where=f"{path}, '{name}'")
+            if "start" in entry and not isinstance(entry["start"], (int, float)):
+                raise InputError(f"the start of '{name}' is {entry['start']!r}, not a number", where=str(path))
         pair = [entry.get("low"), entry.get("high")] if isinstance(entry, Mapping) else entry
         if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(x, (int, float)) for x in pair):
+            if not pair[0] < pair[1]:
+                raise InputError(
+                    f"the bounds of '{name}' are not in order: {pair[0]:g}, {pair[1]:g}", where=str(path), hint="write `[low, high]`"
+                )
             bounds[str(name)] = (float(pair[0]), float(pair[1]))
         elif not (isinstance(entry, Mapping) and pair == [None, None]):
             raise InputError(
