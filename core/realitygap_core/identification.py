@@ -17,7 +17,6 @@ from realitygap_core.selection import Selection, identifiable
 from realitygap_core.structure import NEUTRAL, Found, SearchConfig, search
 
 _LEAST_SD = 1e-6
-_NORMAL_95 = 1.959963984540054
 _LAST = FitConfig(max_iterations=4, tolerance=1e-3)
 
 
@@ -31,8 +30,6 @@ class Identified:
     """Terms that the nominal model lacks, in the order in which they were found."""
     left_out: dict[str, str]
     """Parameters that keep their nominal value, and why."""
-    bounds: dict[str, tuple[float, float]]
-    """Bounds that the fit used where they are not the parameter's own: the user's, and those of the search for terms."""
     evaluations: int
     """Replays of one plant through the training logs, all stages together."""
 
@@ -93,7 +90,7 @@ def identify(
             left_out |= dict.fromkeys(vague, "the logs say next to nothing about it")
             final = again
     found = tuple(item for item in found if all(name in final.values for name in item.parameters))
-    return Identified(fit=final, found=found, left_out=left_out, bounds=dict(reached), evaluations=evaluations)
+    return Identified(fit=final, found=found, left_out=left_out, evaluations=evaluations)
 
 
 def _vague(replay: Replay, result: Fit) -> set[str]:
@@ -126,9 +123,6 @@ def posterior(
         low, high = (bounds or {}).get(estimate.name, (info.low, info.high))
         sd = max(estimate.sd, _LEAST_SD * (math.log(high / low) if estimate.log else high - low))
         sds.append(sd)
-        # The interval is Student's: few blocks make it wider than 1.96 deviations, and so must be what is drawn from.
-        width = math.log(estimate.high / estimate.low) if estimate.log and estimate.low > 0 else estimate.high - estimate.low
-        sd = max(sd, width / (2 * _NORMAL_95)) if math.isfinite(width) else sd
         if estimate.log:
             entry = {"distribution": "log_gaussian", "median": estimate.value, "log_std": sd, "low": low, "high": high}
         else:

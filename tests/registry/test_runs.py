@@ -139,8 +139,10 @@ class Bench:
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
+        # A background job of a shell ignores Ctrl-C, and so would its children; a terminal's does not.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from realitygap.cli import main; main()"
         return subprocess.Popen(
-            [sys.executable, "-c", "from realitygap.cli import main; main()", *arguments],
+            [sys.executable, "-c", code, *arguments],
             cwd=self.workspace,
             env=self.environment,
             stdout=subprocess.PIPE,

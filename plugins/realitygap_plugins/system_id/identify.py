@@ -69,7 +69,7 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         for item in found.fit.estimates
     }
     domain = run.artifact("posterior.yaml")
-    document = posterior(training, found.fit, model=robot.name, bounds=found.bounds)
+    document = posterior(training, found.fit, model=robot.name, bounds=bounds)
     domain.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
     model = save_model(robot, found.fit.values, run.artifact("identified.xml"))
     log = shown.recording.log_names[0]
