@@ -174,12 +174,19 @@ def resolve_path(name: str, text: str, schema: Schema, assets: Assets, base: Pat
     named = assets.get(kind, {})
     if text in named:
         return named[text]
-    path = Path(text).expanduser()
-    path = path if path.is_absolute() else base / path
-    if schema.get("x-new") or path.exists():
-        return str(path.resolve())
     if not text:
         raise InputError(f"input '{name}' is empty; {_expected_path(kind)} was expected")
+    try:
+        path = Path(text).expanduser()
+        path = path if path.is_absolute() else base / path
+        if schema.get("x-new") or path.is_file() or path.is_dir():
+            return str(path.resolve())
+        exists = path.exists()
+    except (OSError, ValueError) as error:
+        raise InputError(f"input '{name}' cannot be a path: {getattr(error, 'strerror', None) or error}") from None
+    if exists:
+        # A pipe or a device would keep the run waiting for ever.
+        raise InputError(f"input '{name}' is neither a plain file nor a folder: {text}")
     looks_like_a_path = "/" in text or Path(text).suffix
     close = None if looks_like_a_path and path.parent != base else nearest(text, [*named, *_neighbours(path)])
     if close is None and path.parent.is_dir():

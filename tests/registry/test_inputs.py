@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,10 @@ def test_a_word_that_the_schema_names_beside_a_path_is_not_taken_for_a_file(tmp_
     assert prepare(skill(fit=choice), {"fit": "fit.yaml"}, {}, base=tmp_path)["fit"] == str(tmp_path / "fit.yaml")
     with pytest.raises(InputError, match="no such file"):
         prepare(skill(fit=choice), {"fit": "missing.yaml"}, {}, base=tmp_path)
+
+
+def test_a_pipe_an_empty_and_an_overlong_path_are_refused_in_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for text, words in (("pipe", "neither a plain file"), ("", "is empty"), ("x" * 5000, "cannot be a path|no file")):
+        with pytest.raises(InputError, match=words):
+            prepare(skill(log={"type": "string", "format": "path"}), {"log": text}, {}, base=tmp_path)
