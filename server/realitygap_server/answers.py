@@ -112,18 +112,11 @@ def poll_after(status: RunStatus) -> float:
 
 
 def next_steps(result: Mapping[str, Any], status: RunStatus, registry: Registry) -> Iterator[dict[str, Any]]:
-    """Tools to call next: those that the skill enables, with arguments from this run's outputs; after a failure how to look closer."""
+    """Tools to call next: those that the skill enables, with arguments from this run's outputs."""
     if status.state == "interrupted":
         yield {"tool": tool_name(status.skill), "why": "the same arguments again: finished steps come from the cache"}
         return
     if status.state != "done":
-        logs = [step.id for step in status.steps if step.state == "failed"]
-        for step in logs:
-            yield {
-                "tool": "artifact_read",
-                "arguments": {"run_id": status.id, "name": f"steps/{step}/log.txt"},
-                "why": "the log of the step that failed",
-            }
         return
     skill = registry.skills.get(status.skill)
     for name in skill.enables if skill else ():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import mcp.types as t
 
-from realitygap.errors import unknown
+from realitygap.errors import InputError, unknown
 from realitygap_server import artifacts
 from realitygap_server.answers import answer, handle, outcome
 from realitygap_server.jobs import Jobs, Report
@@ -135,7 +135,12 @@ class Handles:
                 return base
             if name.startswith(known + "/") and base.is_dir():
                 return artifacts.inside(base, name.removeprefix(known + "/"))
-        return artifacts.inside(store.folder(run_id), name)
+        # Logs, events and the report of a failed run quote crashes, which may hold anything: they stay on this side.
+        parts = PurePosixPath(name).parts
+        made = len(parts) > 2 and parts[0] == "steps" and "artifacts" in parts[2:]
+        if made or (name == "report.html" and store.state(run_id) == "done"):
+            return artifacts.inside(store.folder(run_id), name)
+        raise InputError(f"run {run_id} has no artifact '{name}'", hint="`run_result` names the artifacts")
 
     async def document(self, run_id: str, wait_s: float, report: Report | None) -> dict[str, Any]:
         """Where a run stands after at most `wait_s` seconds: its result if it has ended, else a handle."""

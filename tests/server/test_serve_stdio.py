@@ -174,6 +174,10 @@ def test_a_refusal_is_told_and_the_text_of_a_crash_is_not(workspace: dict[str, s
             assert "RuntimeError" in text(crashed)
             listed = await client.call_tool("run_list", {})
             again = await client.call_tool("run_result", {"run_id": told(crashed)["run_id"]})
+            crashed_id = told(crashed)["run_id"]
+            for name in ("steps/crash-it/log.txt", "result.json", "events.jsonl", "report.html", "outcome.json"):
+                kept = await client.call_tool("artifact_read", {"run_id": crashed_id, "name": name})
+                assert kept.is_error, name
             for answer in (crashed, listed, again):
                 assert SECRET not in answer.model_dump_json()
 
