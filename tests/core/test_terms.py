@@ -55,6 +55,43 @@ def see(
     return term.compute(view)
 
 
+PENDULUM = Robot.from_xml(
+    """<mujoco model="pendulum"><compiler angle="radian"/><option gravity="0 0 -9.81"/><worldbody>
+      <body><joint name="swing" axis="0 1 0" armature="0.25"/><inertial pos="0.5 0 0" mass="2" diaginertia="0.1 0.1 0.1"/>
+        <geom size=".1" contype="0" conaffinity="0"/></body>
+      <body pos="0 3 0"><joint name="turn" axis="0 0 1"/><geom size=".1" pos=".2 0 0"/></body></worldbody></mujoco>"""
+)
+
+
+@pytest.mark.parametrize(
+    ("angle", "speed", "expected"), [(-math.pi / 2, 0, 1), (math.pi / 2, 0, 0), (0, 0, 0.5), (0, 1, None), (1, 30, None)]
+)
+def test_swing_energy_is_that_of_the_pendulum_beside_its_upright_rest(angle: float, speed: float, expected: float | None) -> None:
+    # The centre of mass lies along +x: upright is a quarter turn back. Inertia 0.1 + 0.25 + 2 * 0.5^2, lever 0.5 m.
+    scene = Scene(robot=PENDULUM, control_dt=0.02, physics_dt=0.002, actuators=(), command=())
+    weight = 2 * 9.81 * 0.5
+    energy = 0.5 * 0.85 * speed**2 + weight * math.sin(-angle)
+    hand = 1 - abs(energy - weight) / (2 * weight)
+    term = rewards.swing_energy(scene, joint="swing")
+    robot, layout = compile_robot(PENDULUM, term.needs, 0.002)
+    sensordata = np.zeros(robot.model.nsensordata, np.float32)
+    for need in term.needs:
+        sensordata[layout[need]] = angle if need.type == "jointpos" else speed
+    view = View(
+        layout=layout,
+        physics=PhysicsState(time=0, qpos=0, qvel=0, act=0, ctrl=0, sensordata=sensordata),
+        sensordata=jnp.asarray(sensordata),
+        episode_time=jnp.float32(0),
+        action=jnp.zeros(0),
+        last_action=jnp.zeros(0),
+        command=jnp.zeros(0),
+    )
+    assert_allclose(term.compute(view), hand, rtol=1e-5, atol=1e-6)
+    assert expected is None or hand == pytest.approx(expected)
+    with pytest.raises(CoreError, match="gravity does not turn joint 'turn'"):
+        rewards.swing_energy(scene, joint="turn")
+
+
 def test_observations_read_joints_by_name_wherever_they_lie_in_qpos() -> None:
     assert_allclose(see(observations.joint_position(SCENE, joints=["wrist", "lift"]), lift=0.4, wrist=-0.2), [-0.2, 0.4])
     assert observations.joint_position(SCENE).labels == ("lift", "turn", "wrist")  # the free joint has no scalar position

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import mujoco
+import numpy as np
 
 from realitygap_core.errors import CoreError
+from realitygap_core.robot import Robot
 from realitygap_core.sensors import Need
-from realitygap_core.terms.joints import is_hinge, joint_range, scalar_joint, scalar_joints
+from realitygap_core.terms.joints import addresses, is_hinge, joint_range, scalar_joint, scalar_joints
 from realitygap_core.terms.term import Reward, Scene, View
 
 
@@ -66,6 +70,39 @@ def still_near(scene: Scene, *, joint: str, width: float, speed: float, target: 
         return jnp.exp(-jnp.square(error) - jnp.square(view.sensor(velocity)[0] / speed))
 
     return Reward(needs=(position, velocity), compute=compute)
+
+
+def swing_energy(scene: Scene, *, joint: str) -> Reward:
+    """1 - |E - E_up| / (E_up - E_down) of a hinge that swings under gravity: 1 at rest upright and for any swing that just gets there,
+    0 at rest hanging, and less the more a spin overshoots. E is the joint's own energy with all other joints still at their reference
+    (swing-up by energy: Astrom and Furuta 2000, doi:10.1016/S0005-1098(99)00140-5)."""
+    scalar_joint(scene.robot, joint)
+    if not is_hinge(scene.robot, joint):
+        raise CoreError(f"joint '{joint}' is not a hinge", pointer="/joint", hint="a slide does not swing; leave the term out")
+    inertia, amplitude, upright = _pendulum(scene.robot, joint)
+    if amplitude < 1e-9 * max(inertia, 1e-9):
+        raise CoreError(f"gravity does not turn joint '{joint}'", pointer="/joint", hint="name a joint that swings in a vertical plane")
+    position, velocity = Need("jointpos", joint), Need("jointvel", joint)
+
+    def compute(view: View) -> jax.Array:
+        kinetic = 0.5 * inertia / amplitude * jnp.square(view.sensor(velocity)[0])
+        return 1 - jnp.abs(kinetic + jnp.cos(view.sensor(position)[0] - upright) - 1) / 2
+
+    return Reward(needs=(position, velocity), compute=compute)
+
+
+def _pendulum(robot: Robot, joint: str) -> tuple[float, float, float]:
+    """Inertia about the joint [kg m^2], largest torque of gravity [N m], and upright angle [rad], other joints at their reference."""
+    data = mujoco.MjData(robot.model)
+    (position,), (dof,) = addresses(robot, [joint])
+    torques = []
+    for angle in (0.0, math.pi / 2):
+        data.qpos[position] = angle
+        mujoco.mj_forward(robot.model, data)
+        torques.append(float(data.qfrc_bias[dof]))  # at rest: the slope of the potential energy, amplitude * sin(angle - hanging)
+    unit, column = np.eye(robot.model.nv)[dof], np.zeros(robot.model.nv)
+    mujoco.mj_mulM(robot.model, data, column, unit)
+    return float(column[dof]), math.hypot(*torques), math.atan2(-torques[0], torques[1]) + math.pi
 
 
 def joint_position_squared(scene: Scene, *, joints: Sequence[str] | None = None) -> Reward:
