@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -51,24 +51,26 @@ def key_parts(skill: SkillPlan, inputs: Mapping[str, Any], seed: int, plan: Plan
     Raises:
         InputError: a file of an input cannot be read.
     """
-    parts: dict[str, Any] = {
+    # A task may name any component; its code then decides the result too.
+    takes_terms = any(schema.get("format") in _TERMS for schema in skill.input_schema.get("properties", {}).values())
+    return {
         "format": FORMAT,
         "skill": skill.name,
         "version": skill.version,
         "manifest": skill.manifest_hash,
         "entry": skill.entry,
-        "code": {skill.package: _package_hash(skill.package)},
         "seed": seed,
         "inputs": _canonical(skill, inputs, plan, runs),
+        **surroundings([skill.package, *(plan.components if takes_terms else ())], simulation=SIMULATION_EXTRA in skill.extras),
     }
-    if SIMULATION_EXTRA in skill.extras:
-        parts["code"][SIMULATION_PACKAGE] = _package_hash(SIMULATION_PACKAGE)
-        parts["libraries"] = _libraries()
-        parts["device"] = device()
-    if any(schema.get("format") in _TERMS for schema in skill.input_schema.get("properties", {}).values()):
-        # A task may name any component; its code then decides the result too.
-        parts["code"] |= {package: _package_hash(package) for package in plan.components}
-    return parts
+
+
+def surroundings(packages: Iterable[str], *, simulation: bool) -> dict[str, Any]:
+    """What else decides a result: sources, and for a simulation libraries and device. A machine that executes a step must have the same."""
+    if not simulation:
+        return {"code": {package: _package_hash(package) for package in packages}}
+    code = {package: _package_hash(package) for package in (*packages, SIMULATION_PACKAGE)}
+    return {"code": code, "libraries": _libraries(), "device": device()}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

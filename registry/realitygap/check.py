@@ -80,14 +80,15 @@ def check_paths(paths: Sequence[Path], registry: Registry, kind: Kind | None = N
     """Checks folders and files, with the registry as their surroundings.
 
     Raises:
-        InputError: a path does not exist, or a folder holds nothing to check.
+        InputError: a path is neither a file nor a folder, or a folder holds nothing to check.
     """
     report = Report()
     files: dict[Path, None] = {}
     for path in paths:
-        if not path.exists():
+        # `Path.is_dir` raises for a name that is too long.
+        if not os.path.isdir(path) and not os.path.isfile(path):
             load(path)
-        found = list(_files(path)) if path.is_dir() else [path]
+        found = list(_files(path)) if os.path.isdir(path) else [path]
         if not found:
             raise InputError("nothing to check: no skill.yaml, SKILL.md or plugin.yaml in it", where=shown_path(path))
         files |= dict.fromkeys(found)

@@ -52,6 +52,8 @@ class Component:
     """`module:attribute`."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Parameter name to JSON Schema; one without `default` is required unless it says `x-optional`."""
+    extras: tuple[str, ...] = ()
+    """Extras of its distribution that it needs."""
     summary: str = ""
     plugin: str
     distribution: str
@@ -89,6 +91,7 @@ class Catalog:
                     name=one["name"],
                     factory=one["factory"],
                     parameters=one.get("parameters", {}),
+                    extras=tuple(one.get("extras", ())),
                     summary=one.get("summary", ""),
                     plugin=record.name,
                     distribution=record.distribution,

@@ -19,7 +19,7 @@ from realitygap.errors import InputError, unknown
 from realitygap.scan import BUILTIN_DISTRIBUTION, WORKSPACE, Broken, Selection, scan
 
 if TYPE_CHECKING:
-    from realitygap.components import Catalog
+    from realitygap.components import Catalog, Component
     from realitygap.plugin_record import PluginRecord
     from realitygap.plugins import PluginHost
     from realitygap.skill import Skill
@@ -137,25 +137,25 @@ class Registry:
         claims += [(name, one.distribution, (one, entry)) for one in self.active_plugins for name, entry in one.commands.items()]
         return {name: command for name, command in settle("command", claims)[0].items() if command is not None}
 
-    def missing_extra(self, skill: Skill) -> str | None:
-        """The first extra of a skill that is not installed, None if all are."""
+    def missing_extra(self, one: Skill | Component) -> str | None:
+        """The first extra of a skill or component that is not installed, None if all are."""
         from realitygap.extras import missing
 
-        for extra in skill.extras:
-            key = (extra, skill.distribution)
+        for extra in one.extras:
+            key = (extra, one.distribution)
             if key not in self._missing:
-                self._missing[key] = bool(missing(extra, skill.distribution))
+                self._missing[key] = bool(missing(extra, one.distribution))
             if self._missing[key]:
                 return extra
         return None
 
-    def require_extras(self, skill: Skill) -> None:
-        """Raises `InputError` with the exact `pip install` line where an extra of the skill is not installed."""
+    def require_extras(self, one: Skill | Component, kind: str = "skill") -> None:
+        """Raises `InputError` with the exact `pip install` line where an extra of a skill or component is not installed."""
         from realitygap.extras import install_line
 
-        extra = self.missing_extra(skill)
+        extra = self.missing_extra(one)
         if extra is not None:
-            raise InputError(f"skill '{skill.name}' needs the extra '{extra}'", hint=install_line(extra, skill.distribution))
+            raise InputError(f"{kind} '{one.name}' needs the extra '{extra}'", hint=install_line(extra, one.distribution))
 
 
 def discover(selection: Selection | None = None) -> Registry:

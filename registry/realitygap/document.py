@@ -8,6 +8,7 @@ with document.locating():
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +117,10 @@ def load(path: str | os.PathLike[str]) -> Document:
     """Reads a `.yaml` or `.json` file. Raises `InputError` with the place of what is wrong."""
     file = Path(path)
     try:
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # A pipe keeps who opens it waiting, a device never ends.
+            raise InputError("neither a plain file nor a folder", where=shown_path(file))
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -128,7 +133,10 @@ def load(path: str | os.PathLike[str]) -> Document:
 
 
 def parse(text: str | bytes, path: str | os.PathLike[str] | None = None) -> Document:
-    """Reads a text; `path` names it in messages and, by `.json`, chooses the format. Raises `LocatedError`."""
+    """Reads a text; `path` names it in messages and chooses the format: JSON by `.json`, or without a suffix by a `{` at the beginning.
+
+    Raises `LocatedError`.
+    """
     file = Path(path) if path is not None else None
     if len(text) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1024**2} MiB, which no document needs", where=shown_path(file) if file else None)
@@ -136,7 +144,7 @@ def parse(text: str | bytes, path: str | os.PathLike[str] | None = None) -> Docu
     string = string.removeprefix("\ufeff")
     document = Document(file, string, None)
     try:
-        if file is not None and file.suffix == ".json":
+        if file is not None and (file.suffix == ".json" or (not file.suffix and string.lstrip().startswith("{"))):
             from realitygap.json_reader import read_json
 
             document.root = read_json(string)

@@ -43,6 +43,11 @@ class Cancelled(Exception):
     """The run was asked to stop; a skill lets this pass."""
 
 
+def one_line(text: str) -> str:
+    """A text as a terminal may show it: line breaks, control and invisible characters escaped."""
+    return "".join(character if character.isprintable() or character in "\xa0\u202f" else repr(character)[1:-1] for character in text)
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that `name` was probably meant to be, or None."""
     # Only what goes wrong needs it, and importing it takes as long as reading the index.

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from realitygap.errors import one_line
+
 if TYPE_CHECKING:
     from realitygap.document import Document
 
@@ -95,7 +97,7 @@ def full(findings: Sequence[Finding], summary: dict[str, int]) -> str:
             texts[one.path] = _text(one.path)
         lines += snippet(texts.get(one.path, ""), Span(one.line, one.column, one.width))
         if one.hint:
-            lines.append(f"  hint: {one.hint}")
+            lines.append(f"  hint: {one_line(one.hint)}")
     return "\n".join([*lines, _total(summary)])
 
 
@@ -123,7 +125,7 @@ FORMATS: dict[str, Callable[[Sequence[Finding], dict[str, int]], str]] = {
 
 def _head(one: Finding) -> str:
     place = f"{one.where}: " if one.path else ""
-    return f"{place}{one.severity} {one.rule}: {one.message}"
+    return one_line(f"{place}{one.severity} {one.rule}: {one.message}")
 
 
 def _total(summary: dict[str, int]) -> str:

@@ -112,7 +112,9 @@ def realitygap_register_readers(register: RegisterNamed) -> None:
 
 @hookspec
 def realitygap_register_executors(register: RegisterNamed) -> None:
-    """Places where steps run. `plugin.yaml` lists each as a component of kind `executor`.
+    """Places where steps run. `plugin.yaml` lists each as a component of kind `executor`, with the `extras` that it needs.
+
+    `factory(folder=..., jobs=...)` gives an `Executor` (see `executor`), once a run; `skills run --executor NAME` chooses it.
 
     Example:
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realitygap.errors import InputError, nearest, unknown
+from realitygap.json_reader import read_json
+from realitygap.nodes import MAX_BYTES, Malformed
 
 if TYPE_CHECKING:
     from realitygap.skill import Skill
@@ -73,7 +74,7 @@ def parse_text(name: str, text: str, schema: Schema) -> Any:
     types = types_of(schema)
     if not types:
         try:
-            return json.loads(text, parse_constant=_no_constant)
+            return _loads(text)
         except ValueError:
             return text
     for kind in _JSON_TYPES:
@@ -93,30 +94,24 @@ def parse_text(name: str, text: str, schema: Schema) -> Any:
 
 def read_inputs(source: str) -> dict[str, Any]:
     """The inputs in a YAML or JSON file, or on stdin for `-`. Raises InputError."""
-    if source == "-":
-        text, where = sys.stdin.read(), "<stdin>"
-    else:
-        try:
-            text, where = Path(source).read_text(encoding="utf-8"), source
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read the inputs: {getattr(error, 'strerror', None) or error}", where=source) from None
-    values: Any
-    if text.lstrip().startswith("{"):
-        try:
-            values = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-        except json.JSONDecodeError as error:
-            raise InputError(f"not JSON: {error.msg}", where=f"{where}:{error.lineno}:{error.colno}") from None
-        except ValueError as error:
-            raise InputError(f"not JSON: {error}", where=where) from None
-    else:
-        from realitygap.document import parse
+    from realitygap.document import load, parse
 
-        values = parse(text, where).data
+    if not source:
+        raise InputError("the name of the file is empty", where="--inputs")
+    if source == "-":
+        try:
+            with open(0, "rb", closefd=False) as stream:
+                values = parse(stream.read(MAX_BYTES + 1), "<stdin>").data
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", where="<stdin>") from None
+    else:
+        values = load(source).data
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise InputError(f"the inputs should be a mapping of names to values, not {_kind_of(values)}", where=where)
-    return {str(name): value for name, value in values.items()}
+        where = "<stdin>" if source == "-" else source
+        raise InputError(f"the inputs should be a mapping of names to values, not {_article(_json_type(values))}", where=where)
+    return values
 
 
 def check_names(given: Mapping[str, Any], skill: Skill, where: str | None = None) -> None:
@@ -305,7 +300,7 @@ def _read(text: str, kind: str) -> Any:
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
         raise ValueError("write true or false")
-    value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    value = _loads(text)
     if _json_type(value) != kind:
         raise ValueError(f"it is {_article(_json_type(value))}")
     return value
@@ -313,7 +308,7 @@ def _read(text: str, kind: str) -> Any:
 
 def _json(name: str, text: str, expected: str, kind: type) -> Any:
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        value = _loads(text)
     except ValueError as error:
         raise InputError(f"input '{name}' should be {expected}: {error}", where=f"-i {name}=") from None
     if not isinstance(value, kind):
@@ -321,16 +316,11 @@ def _json(name: str, text: str, expected: str, kind: type) -> Any:
     return value
 
 
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not a number that JSON knows")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' occurs twice")
-    return result
+def _loads(text: str) -> Any:
+    try:
+        return read_json(text).data()
+    except Malformed as error:
+        raise ValueError(error.message.removeprefix("not JSON: ")) from None
 
 
 def _neighbours(path: Path) -> list[str]:
@@ -349,10 +339,6 @@ def _json_type(value: Any) -> str:
         if isinstance(value, kind):
             return name
     return "object"
-
-
-def _kind_of(value: Any) -> str:
-    return _article(_json_type(value))
 
 
 def _article(kind: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realitygap.run_index import RunIndex
-from realitygap.workspace import read_json, write_json
+from realitygap.workspace import read_object, write_json
 
 _PROGRESS_INTERVAL_S = 0.2
 
@@ -21,7 +21,7 @@ class Journal:
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
         self.index = RunIndex(home)
-        self.about: dict[str, Any] = read_json(folder / "run.json") or {}
+        self.about = read_object(folder / "run.json")
         self.progress: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
         self._file = (folder / "events.jsonl").open("ab")

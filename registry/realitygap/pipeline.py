@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from realitygap.errors import InputError
+from realitygap.executor import LOCAL
 from realitygap.inputs import PATH_FORMATS, properties_of, types_of
 from realitygap.plan import Options, PipelinePlan, Plan, SkillPlan, StepPlan
 from realitygap.references import Malformed, Reference, parse_reference, references
@@ -39,6 +40,7 @@ def make_plan(
     packages: Mapping[str, str] | None = None,
     components: tuple[str, ...] = (),
     observers: tuple[str, ...] = (),
+    executor: str = LOCAL,
     path: tuple[str, ...] = (),
 ) -> Plan:
     """The plan of a skill or a pipeline whose inputs are prepared. A pipeline must have passed its check.
@@ -64,6 +66,7 @@ def make_plan(
         assets={kind: dict(names) for kind, names in (assets or {}).items()},
         components=components,
         observers=observers,
+        executor=executor,
         path=path,
     )
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from realitygap.executor import LOCAL
+
 FORMAT = 1
 """Version of plan.json."""
 
@@ -104,6 +106,10 @@ class Options:
     """Whether results of earlier runs are used."""
     refresh: tuple[str, ...] = ()
     """Steps that run even if the cache has them."""
+    detached: bool = False
+    """Nobody waits for the result: a run that is refused is removed by its own supervisor."""
+    executor: str | None = None
+    """Name of an executor; None is what `REALITYGAP_EXECUTOR` says, else `local`."""
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Options:
@@ -128,6 +134,8 @@ class Plan:
     """Packages that hold the factories of components; part of the key of steps that take a task, a domain or a policy."""
     observers: tuple[str, ...] = ()
     """Plugins that declare one of the step hooks."""
+    executor: str = LOCAL
+    """`module:attribute` of what starts the workers."""
     path: tuple[str, ...] = ()
     """Extra entries for the workers' import path."""
     format: int = FORMAT

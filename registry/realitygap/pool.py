@@ -7,24 +7,23 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from realitygap.components import load_object
+from realitygap.executor import Executor, Kind, threads
 from realitygap.fence import VARIABLE, start_time
 from realitygap.protocol import Channel, StepOrder
 from realitygap.workspace import write_json
-
-Kind = Literal["light", "heavy"]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "REALITYGAP_THREADS")
 
 
 @dataclass(eq=False)
 class Worker:
-    """A process that executes steps."""
+    """A process that executes steps, or stands for one that does so elsewhere."""
 
     kind: Kind
     slot: int
@@ -52,12 +51,15 @@ class Worker:
 class Pool:
     """The workers of one run."""
 
-    def __init__(self, run_id: str, folder: Path, home: Path, jobs: int) -> None:
-        self.run_id = run_id
+    def __init__(self, folder: Path, home: Path, jobs: int, executor: str) -> None:
         self.folder = folder
         self.home = home
         self.jobs = jobs
         self.workers: list[Worker] = []
+        self._factory = executor
+        """`module:attribute`."""
+        self._executor: Executor | None = None
+        """Made for the first worker: a run whose results are all known needs none."""
 
     def get(self, kind: Kind) -> Worker:
         """An idle worker of a kind, a new one if there is none."""
@@ -76,41 +78,30 @@ class Pool:
     def close(self) -> None:
         for worker in list(self.workers):
             self.drop(worker)
+        if self._executor is not None:
+            self._executor.close()
 
     def _start(self, kind: Kind) -> Worker:
+        if self._executor is None:
+            self._executor = load_object(self._factory)(folder=self.folder, jobs=self.jobs)
         taken = {worker.slot for worker in self.workers if worker.kind == kind}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
         ours, theirs = socket.socketpair()
         with theirs, (self.folder / "workers.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "realitygap.worker", str(theirs.fileno())],
+                self._executor.command(kind, slot, theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                env=environment(os.environ, self.run_id, self.home, self.jobs),
+                env=environment(os.environ, self.folder.name, self.home, self.jobs),
                 cwd=self.folder,
             )
         worker = Worker(kind=kind, slot=slot, process=process, channel=Channel(ours))
         self.workers.append(worker)
-        if self.jobs > 1:
-            self._pin(worker)
         write_json(self.folder / "workers.json", {str(one.process.pid): start_time(one.process.pid) for one in self.workers})
         return worker
-
-    def _pin(self, worker: Worker) -> None:
-        """With several jobs each has cores of its own: XLA sizes its thread pools by them."""
-        cores = sorted(os.sched_getaffinity(0))
-        share = threads(self.jobs)
-        first = worker.slot * share % len(cores)
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(worker.process.pid, cores[first : first + share])
-
-
-def threads(jobs: int) -> int:
-    """Cores for each of so many jobs."""
-    return max(1, len(os.sched_getaffinity(0)) // max(1, jobs))
 
 
 def environment(outer: Mapping[str, str], run_id: str, home: Path, jobs: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ from realitygap.plan import PipelinePlan, Plan, SkillPlan
 from realitygap.report_style import STYLE
 from realitygap.run_status import read_events
 from realitygap.stepstore import finished_outputs, read_step
-from realitygap.workspace import read_json, write_text
+from realitygap.workspace import read_json, read_object, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class _Step:
 def write_report(folder: Path, document: Mapping[str, Any]) -> Path:
     """Writes the report of a run folder. `document` is the result document of the run."""
     plan = Plan.from_json(read_json(folder / "plan.json"))
-    about = read_json(folder / "run.json") or {}
+    about = read_object(folder / "run.json")
     steps = list(_steps(folder, plan))
     title = f"{plan.skill.name}: {document['status']}"
     page = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from realitygap.errors import RunFailed
+from realitygap.run_status import created, read_about, read_result
 from realitygap.workspace import read_json
 
 Result = TypeVar("Result")
@@ -71,23 +74,23 @@ class RunIndex:
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             with closing(self._connect()) as connection, connection:
-                for folder in sorted((self.home / "runs").glob("*/")):
-                    self._index_folder(connection, folder)
+                for marker in sorted((self.home / "runs").glob("[!.]*/run.json")):
+                    self._index_folder(connection, marker.parent)
 
     def _index_folder(self, connection: sqlite3.Connection, folder: Path) -> None:
-        about = read_json(folder / "run.json")
-        if not isinstance(about, dict):
-            return
-        result = read_json(folder / "result.json") or {}
-        message = (result.get("error") or {}).get("message")
+        try:
+            about, result = read_about(folder), read_result(folder) or {}
+        except RunFailed as error:
+            # It is listed, so that somebody looks.
+            about, result = {"created": created(folder)}, {"error": {"message": f"{error.where}: {error.message}"}}
         row = (
             folder.name,
-            about.get("skill"),
+            about.get("skill", ""),
             result.get("status", "running"),
-            about.get("created"),
+            about["created"],
             result.get("seconds"),
             about.get("seed"),
-            message,
+            (result.get("error") or {}).get("message"),
         )
         connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for marker in (folder / "steps").glob("*/step.json"):
@@ -130,17 +133,26 @@ class RunIndex:
         return self._attempt(lambda connection: connection.execute(statement, values).fetchall())
 
     def _attempt(self, act: Callable[[sqlite3.Connection], Result]) -> Result:
-        if not self.path.exists() and (self.home / "runs").is_dir():
-            self.rebuild()
+        """Raises RunFailed where the index can neither be used nor built again, OSError where the disk is full."""
         try:
+            if not self.path.exists() and (self.home / "runs").is_dir():
+                self.rebuild()
+            try:
+                with closing(self._connect()) as connection:
+                    return act(connection)
+            except sqlite3.OperationalError as error:
+                # Busy or a full disk is not damage; a missing table is.
+                if "no such" not in str(error) and "malformed" not in str(error):
+                    raise
+            except sqlite3.DatabaseError:
+                pass
+            self.rebuild()
             with closing(self._connect()) as connection:
                 return act(connection)
-        except sqlite3.OperationalError as error:
-            # Busy or a full disk is not damage; a missing table is.
-            if "no such" not in str(error) and "malformed" not in str(error):
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, "No space left on device", str(self.path)) from None
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
-        except sqlite3.DatabaseError:
-            pass
-        self.rebuild()
-        with closing(self._connect()) as connection:
-            return act(connection)
+            hint = "move it away: it is built again from the folders of the runs"
+            raise RunFailed(f"the index of the runs cannot be used: {error}", where=str(self.path), hint=hint) from None

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from realitygap.errors import RunFailed
+from realitygap.workspace import read_json
+
 RunState = Literal["running", "done", "failed", "cancelled", "interrupted"]
 FINAL = ("done", "failed", "cancelled", "interrupted")
 
@@ -86,6 +89,42 @@ def result_document(
         "warnings": list(warnings or []),
         "error": None if error is None else {name: error.get(name) for name in ("message", "where", "hint")},
     }
+
+
+_RESULT = result_document("", "", "", error={})
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """`run.json`: id, skill, when it was created, seed, versions. Raises RunFailed where it is damaged."""
+    path = folder / "run.json"
+    about = read_json(path)
+    if isinstance(about, dict) and isinstance(about.get("skill"), str) and isinstance(about.get("created"), (int, float)):
+        return about
+    raise RunFailed("damaged: it does not say what was run", where=str(path), hint=f"`skills runs` works again without the folder {folder}")
+
+
+def created(folder: Path) -> float:
+    """When a run was made, seconds since 1970; for one whose `run.json` is damaged, when its folder was written."""
+    try:
+        return float(read_about(folder)["created"])
+    except RunFailed:
+        return folder.stat().st_mtime
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """`result.json`, None before the end of the run. Raises RunFailed where it is damaged."""
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        result = None
+    if isinstance(result, dict):
+        whole = {**result, "error": result.get("error") or {}}
+        if all(isinstance(whole.get(name), type(value)) for name, value in _RESULT.items()) and result["status"] in FINAL:
+            return result
+    raise RunFailed("damaged: it is not the result of a run", where=str(path), hint=f"`skills runs resume {folder.name}` makes it anew")
 
 
 def read_events(folder: Path) -> Iterator[dict[str, Any]]:

@@ -8,8 +8,9 @@ still lists.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,10 @@ def scan(selection: Selection | None = None) -> Found:
     index = Index.open()
     found = Found([], [], [])
     entries = index.entry_points(GROUP)
+    # Most of them name the same top-level package.
+    find = cache(find_spec)
     for entry in sorted(entries, key=lambda one: (one.distribution != BUILTIN_DISTRIBUTION, one.distribution, one.name)):
-        found.plugins.append(_plugin(entry, selection, index, found))
+        found.plugins.append(_plugin(entry, selection, index, found, find))
     taken: set[Path] = set()
     for record in found.plugins:
         for directory in _skill_directories(record):
@@ -98,11 +101,11 @@ def scan(selection: Selection | None = None) -> Found:
     return found
 
 
-def package_directories(package: str) -> list[Path]:
+def package_directories(package: str, find: Callable[[str], Any] = find_spec) -> list[Path]:
     """Folders of a package, by its top-level name alone: parents are not imported, as `find_spec` on a dotted name would."""
     top, *rest = package.split(".")
     try:
-        spec = find_spec(top)
+        spec = find(top)
     except (ImportError, ValueError, AttributeError):
         return []
     locations = list(spec.submodule_search_locations or ()) if spec else []
@@ -131,7 +134,7 @@ def module_file(module: str) -> Path | None:
     return None
 
 
-def _plugin(entry: EntryPoint, selection: Selection, index: Index, found: Found) -> PluginRecord:
+def _plugin(entry: EntryPoint, selection: Selection, index: Index, found: Found, find: Callable[[str], Any]) -> PluginRecord:
     record = PluginRecord(
         name=entry.name,
         package=entry.package,
@@ -140,7 +143,7 @@ def _plugin(entry: EntryPoint, selection: Selection, index: Index, found: Found)
         builtin=entry.distribution == BUILTIN_DISTRIBUTION,
         module=f"{entry.package}.plugin",
     )
-    directories = package_directories(entry.package)
+    directories = package_directories(entry.package, find)
     record.directory = next((one for one in directories if (one / "plugin.yaml").is_file()), directories[0] if directories else None)
     if not selection.admits(entry):
         record.state = "disabled"

@@ -110,6 +110,18 @@ def is_intact(folder: Path, key: str) -> bool:
         return False
 
 
+def artifacts_of(run: Path, *, by_step: bool) -> dict[str, str]:
+    """Name to path of every artifact of the finished steps of a run; `by_step` puts the step's id before the name."""
+    found = {}
+    for step in sorted((run / "steps").glob(f"*/{MARKER}")):
+        root = step.parent / "artifacts"
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                name = path.relative_to(root).as_posix()
+                found[f"{step.parent.name}/{name}" if by_step else name] = str(path)
+    return found
+
+
 def link_step(source: Path, target: Path, facts: Mapping[str, Any]) -> None:
     """Makes `target` a copy of a finished step by hard links, or by copying where the file system has none."""
     shutil.rmtree(target, ignore_errors=True)

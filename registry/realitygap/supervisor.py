@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import selectors
-import shutil
 import signal
 import sys
 import time
@@ -19,18 +18,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from realitygap import checkpoints
 from realitygap.cache import is_cacheable, key_parts
 from realitygap.contents import digest
-from realitygap.errors import Explained
+from realitygap.errors import Explained, InputError
 from realitygap.execution import Instance, Scope
+from realitygap.executor import Kind
 from realitygap.fence import start_time
 from realitygap.journal import Journal
 from realitygap.plan import Plan
-from realitygap.pool import Kind, Pool, Worker
+from realitygap.pool import Pool, Worker
 from realitygap.protocol import StepOrder
 from realitygap.run_status import result_document
-from realitygap.stepstore import finished_outputs, is_intact, link_step, read_step, set_aside
-from realitygap.workspace import read_json, write_json
+from realitygap.stepstore import artifacts_of, finished_outputs, is_intact, link_step, read_step, set_aside
+from realitygap.workspace import read_json, remove_folder, write_json
 
 _GRACE_S = 1.0
 """Time that a step has to stop by itself before it is killed."""
@@ -45,9 +46,11 @@ class Supervisor:
         self.home = folder.parent.parent
         self.plan = Plan.from_json(read_json(folder / "plan.json"))
         self.journal = Journal(folder, self.home)
-        self.pool = Pool(folder.name, folder, self.home, self.plan.options.jobs)
+        self.pool = Pool(folder, self.home, self.plan.options.jobs, self.plan.executor)
         self.scope = Scope(self.plan, self.plan.pipeline, self.plan.inputs, str(folder / "report.html"))
         self.running: dict[str, Instance] = {}
+        self.checkpoints: set[Path] = set()
+        """Checkpoints of steps that were begun."""
         self.keys: dict[str, tuple[str, dict[str, Any]]] = {}
         self.error: dict[str, Any] | None = None
         """The first failure, with its kind."""
@@ -76,7 +79,7 @@ class Supervisor:
         try:
             self._loop()
         except Explained as error:
-            self._note({"kind": "input", **error.to_json()})
+            self._note({"kind": "input" if isinstance(error, InputError) else "crash", **error.to_json()})
         except OSError as error:
             if error.errno in _DISK:
                 self._note({"kind": "disk", "message": "the disk is full", "where": error.filename, "hint": None})
@@ -152,7 +155,10 @@ class Supervisor:
     def _use(self, instance: Instance, folder: Path) -> None:
         instance.taken = True
         self.finished += 1
-        for warning in (read_step(folder) or {}).get("warnings", ()):
+        facts = read_step(folder) or {}
+        for run in (None, self.folder.name):
+            checkpoints.drop(checkpoints.place(self.home, str(facts.get("key")), run))
+        for warning in facts.get("warnings", ()):
             if warning not in self.journal.warnings:
                 self.journal.warnings.append(warning)
         self.scope.finish(instance, finished_outputs(folder, instance.inputs))
@@ -187,6 +193,7 @@ class Supervisor:
             self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         instance.taken = True
         self.running[instance.id] = instance
+        self.checkpoints.add(self._checkpoint(instance))
         self.executed += 1
         self.repeated += is_cacheable(instance.step.skill)
         self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
@@ -239,9 +246,6 @@ class Supervisor:
         self.journal.index.put_step(folder, facts)
         self._use(instance, folder)
         self.journal.event("step-done", **self._told(instance, facts))
-        checkpoint = self._checkpoint(instance)
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        checkpoint.with_name(checkpoint.name + ".lock").unlink(missing_ok=True)
 
     def _failed(self, instance: Instance, failure: dict[str, Any]) -> None:
         self.journal.rested(instance.id)
@@ -258,7 +262,6 @@ class Supervisor:
         order = worker.order
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(worker.channel)
-        stopping = self.stop_as is not None
         status = worker.process.poll()
         self.pool.drop(worker)
         if order is None:
@@ -267,7 +270,7 @@ class Supervisor:
         instance = self.running.pop(order.step)
         if read_step(self._step_folder(instance)) is not None:
             self._done(instance)
-        elif not stopping:
+        elif self.stop_as is None:
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
             hint = "the machine may have run out of memory" if status == -signal.SIGKILL else "the step's log says more"
             where = str(self._step_folder(instance) / "log.txt")
@@ -315,24 +318,19 @@ class Supervisor:
             seconds=time.monotonic() - self.began,
             cached=status == "done" and self.repeated == 0 and self.hits > 0,
             outputs=self.scope.outputs(),
-            artifacts=self._artifacts(),
+            artifacts=artifacts_of(self.folder, by_step=self.plan.is_pipeline),
             warnings=self.journal.warnings,
             error=error,
         )
+        for folder in self.checkpoints:
+            if refused or checkpoints.is_empty(folder):
+                checkpoints.drop(folder)
         if not refused:
             self._report(document)
         self.journal.ended(document, {"exit_code": code, "refused": refused, "kind": kind, "executed": self.executed})
         self.journal.close()
-
-    def _artifacts(self) -> dict[str, str]:
-        found = {}
-        for step in sorted((self.folder / "steps").glob("*/step.json")):
-            root = step.parent / "artifacts"
-            for path in sorted(root.rglob("*")):
-                if path.is_file():
-                    name = path.relative_to(root).as_posix()
-                    found[f"{step.parent.name}/{name}" if self.plan.is_pipeline else name] = str(path)
-        return found
+        if refused and self.plan.options.detached:
+            remove_folder(self.folder)
 
     def _report(self, document: dict[str, Any]) -> None:
         try:
@@ -369,10 +367,7 @@ class Supervisor:
 
     def _checkpoint(self, instance: Instance) -> Path:
         """By key, so that the same step of another run finds it too; a run that is to start afresh finds only its own."""
-        name = self._key(instance)[0][:32]
-        if self._is_fresh(instance):
-            name += "-" + self.folder.name.rpartition("-")[2]
-        return self.home / "checkpoints" / name
+        return checkpoints.place(self.home, self._key(instance)[0], self.folder.name if self._is_fresh(instance) else None)
 
     def _step_folder(self, instance: Instance) -> Path:
         return self.folder / "steps" / instance.id

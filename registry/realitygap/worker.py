@@ -1,4 +1,4 @@
-"""The process that executes steps, one after another: `python -m realitygap.worker FD`.
+"""The process that executes steps, one after another: `python -m realitygap.worker FD [CORE]...`.
 
 It stays warm, because importing a simulator takes seconds. It talks over the socket FD; descriptors 1 and 2 are the log of the
 step, so that whatever a skill or a library prints, from Python or from C, ends there. When the supervisor is gone, so is the
@@ -41,8 +41,12 @@ class SkillDefect(Exception):
     """The skill broke its contract: wrong outputs, no function."""
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *cores: int) -> None:
+    """Serves until the other end of the socket closes; `cores` are those it may use, all that there are by default."""
     _die_with_the_parent()
+    if cores:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
     faulthandler.enable()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     channel = Channel(socket.socket(fileno=descriptor))
@@ -102,13 +106,24 @@ def explain(error: BaseException) -> dict[str, Any]:
 
 
 def _execute(order: StepOrder, channel: Channel, stop: threading.Event, began: float) -> dict[str, Any]:
-    from realitygap.components import load_object
     from realitygap.inputs import validate
 
     folder = Path(order.folder)
     validate(order.inputs, order.input_schema, "input")
     write_json(folder / "inputs.json", order.inputs, durable=False)
-    checkpoint, held = _checkpoint_folder(Path(order.checkpoint), folder)
+    with _checkpoint_folder(Path(order.checkpoint), folder) as checkpoint:
+        facts, outputs = _call(order, channel, stop, began, checkpoint)
+    _notify(order, "realitygap_after_step", outputs=outputs, seconds=facts["seconds"])
+    return facts
+
+
+def _call(
+    order: StepOrder, channel: Channel, stop: threading.Event, began: float, checkpoint: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Calls the skill's function. What was measured of it, as it is stored, and its outputs."""
+    from realitygap.components import load_object
+
+    folder = Path(order.folder)
     _share_metrics(checkpoint, folder)
     _seed(order.seed)
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
@@ -137,23 +152,19 @@ def _execute(order: StepOrder, channel: Channel, stop: threading.Event, began: f
     outputs = _checked(order, folder, returned)
     _tidy_metrics(folder)
     write_json(folder / "outputs.json", outputs)
-    seconds = time.monotonic() - began
     facts = {
         **order.facts,
         "run": order.run,
         "step": order.step,
         "skill": order.skill,
-        "seconds": round(seconds, 3),
+        "seconds": round(time.monotonic() - began, 3),
         "finished": time.time(),
         "warnings": run.warnings,
         "figures": run.figures,
         "files": manifest_of(folder),
     }
     write_json(folder / MARKER, facts)
-    if held is not None:
-        os.close(held)
-    _notify(order, "realitygap_after_step", outputs=outputs, seconds=seconds)
-    return facts
+    return facts, outputs
 
 
 def _checked(order: StepOrder, folder: Path, returned: Any) -> dict[str, Any]:
@@ -199,13 +210,18 @@ def _admits_null(order: StepOrder, name: str) -> bool:
     return "null" in types_of(properties_of(order.output_schema).get(name, {}))
 
 
-def _checkpoint_folder(wanted: Path, folder: Path) -> tuple[Path, int | None]:
+@contextlib.contextmanager
+def _checkpoint_folder(wanted: Path, folder: Path) -> Iterator[Path]:
     """The folder of checkpoints, held by a lock; a private one when another run executes the very same step now."""
     held = lock(wanted.with_name(wanted.name + ".lock"), patience_s=_LOCK_PATIENCE_S)
     if held is None:
         wanted = folder / "checkpoints"
     (wanted / "files").mkdir(parents=True, exist_ok=True)
-    return wanted, held
+    try:
+        yield wanted
+    finally:
+        if held is not None:
+            os.close(held)
 
 
 def _share_metrics(checkpoint: Path, folder: Path) -> None:
@@ -368,4 +384,4 @@ def _place_of(error: BaseException) -> str | None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

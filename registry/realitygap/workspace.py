@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -48,24 +50,38 @@ def read_json(path: Path) -> Any:
     """The JSON in a file, or None when it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, empty when it is missing, damaged or something else."""
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, first out of sight in one step: a kill in the middle leaves no half of it."""
+    grave = folder.with_name(f".{folder.name}.removed")
+    folder.replace(grave)
+    shutil.rmtree(grave, ignore_errors=True)
 
 
 def lock(path: Path, *, patience_s: float = 0.0) -> int | None:
     """Takes the exclusive lock of a file; gives the descriptor that holds it, None when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     deadline = time.monotonic() + patience_s
     while True:
-        try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(0.01)
+            # Who held the lock may have removed the file since: then it excludes nobody.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        os.close(descriptor)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.01)
 
 
 def is_locked(path: Path) -> bool:

@@ -147,7 +147,9 @@ class Handles:
         status = await self.jobs.wait(run_id, wait_s, report)
         if status.state == "running":
             return handle(status)
-        return outcome(await self.jobs.result(run_id), status, self.jobs.registry)
+        answer = outcome(await self.jobs.result(run_id), status, self.jobs.registry)
+        await self.jobs.remove_refused(run_id)
+        return answer
 
 
 _STATUS = (

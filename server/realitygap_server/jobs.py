@@ -74,6 +74,11 @@ class Jobs:
         """Stops a run. Raises InputError when it is not running."""
         await anyio.to_thread.run_sync(self.store.cancel, run_id)
 
+    async def remove_refused(self, run_id: str) -> None:
+        """Removes a run whose inputs were wrong, once its client has been told: nothing came of it."""
+        if self.store.refused(run_id):
+            await anyio.to_thread.run_sync(self.store.remove, run_id)
+
     async def every(self) -> list[RunStatus]:
         """All runs of the workspace, newest first, without their steps."""
         return await anyio.to_thread.run_sync(self.store.list)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from realitygap.cli import program
 from realitygap.cli.commands import COMMANDS
-from realitygap.cli.program import execute, use_color
+from realitygap.cli.execute import execute
+from realitygap.cli.terminal import Color, use_color
 
 HEAVY = ("yaml", "jsonschema", "jax", "numpy", "mujoco", "pluggy", "mcp", "scipy")
 
@@ -34,12 +34,13 @@ def skills(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["list", "-h"], ["--help"], ["--version"]])
 def test_listing_and_help_import_nothing_heavy(arguments):
     assert skills("list").returncode == 0, "this makes the index"
+    heavy = HEAVY if arguments[-1].startswith(("-h", "--h", "--v")) else (*HEAVY, "click")
     code = (
         f"import sys; sys.argv = ['skills', *{arguments!r}]\nfrom realitygap.cli import main\ntry: main()\nfinally:\n"
-        f"    print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+        f"    print('HEAVY', sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     # The first of the two runs with `-c`, which searches another folder first, makes that folder's entry.
@@ -82,6 +83,9 @@ def test_show_gives_the_schemas(capsys):
         (["check-triads"], 2, "`skills run check-triads` runs it"),
         (["list", "--jsn"], 2, "--json"),
         (["check", "gone"], 2, "gone: no such file"),
+        (["check", ""], 2, "a path is empty"),
+        (["check", "x" * 5000], 2, "cannot be read: File name too long"),
+        (["check", "/dev/null"], 2, "neither a plain file nor a folder"),
         (["check", "--format", "xml"], 2, "xml"),
         (["completion", "tcsh"], 2, "tcsh"),
     ],
@@ -92,6 +96,78 @@ def test_wrong_use_is_one_clear_message_and_exit_code_2(arguments, code, words, 
     assert words in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message", "skill"),
+    [
+        (["run", "check-triads", "--nope"], 2, "No such option '--nope'", "check-triads"),
+        (["run", "--nope", "check-triads"], 2, "No such option '--nope'", "check-triads"),
+        (["--color", "never", "run"], 2, "Missing argument 'NAME'", ""),
+        (["run", "check-triads", "--seed", "x"], 2, "Invalid value for '--seed'", "check-triads"),
+        (["run", "check-triads", "--explain", "look"], 2, "unknown step 'look'", "check-triads"),
+        (["run", "chek-triads", "--dry-run"], 2, "unknown skill 'chek-triads'", "chek-triads"),
+        (["run", "check-triads", "--inputs", "gone.json"], 2, "no such file", "check-triads"),
+        (["run", "check-triads"], 3, "the index of the runs cannot be used", "check-triads"),
+        (["runs", "resume", "last"], 3, "the index of the runs cannot be used", ""),
+    ],
+)
+def test_a_run_that_does_not_come_about_still_prints_its_one_document(words, code, message, skill, tmp_path, capsys):
+    (tmp_path / ".skills" / "index.sqlite").mkdir(parents=True)
+    assert execute([*words, "--json"]) == code
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert list(document) == ["run", "skill", "status", "seconds", "cached", "outputs", "artifacts", "warnings", "error"]
+    assert (document["skill"], document["status"]) == (skill, "failed")
+    assert message in document["error"]["message"]
+    assert captured.err.startswith("error: ")
+    assert execute(words) == code
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("odd")])
+def test_interrupts_and_faults_end_with_their_codes_without_a_traceback_and_with_the_document(error, monkeypatch, capsys):
+    from realitygap.discovery import Registry
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.delenv("REALITYGAP_DEBUG", raising=False)
+    monkeypatch.setattr(Registry, "discover", fail)
+    code = 130 if error is KeyboardInterrupt else 3
+    assert execute(["list"]) == code
+    assert "Traceback" not in capsys.readouterr().err
+    assert execute(["run", "check-triads", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["status"] == ("interrupted" if error is KeyboardInterrupt else "failed")
+
+
+def test_what_the_user_gave_cannot_drive_the_terminal(tmp_path, capsys):
+    assert execute(["run", "look\x1b[31m\nerror: all is lost\udcff"]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == r"error: unknown skill 'look\x1b[31m\nerror: all is lost\udcff'"
+    (tmp_path / "look.task.yaml").write_text('"a\\eb\\nc": 1\n')
+    assert execute(["check", "look.task.yaml"]) == 1
+    out = capsys.readouterr().out
+    assert r"'a\x1bb\nc'" in out
+    assert "\x1b" not in out
+
+
+def test_a_stdout_that_is_closed_or_full_is_no_traceback(tmp_path):
+    for redirection, code in ((">&-", 0), (">/dev/full", 3)):
+        done = subprocess.run(
+            f"{sys.executable} -m realitygap.cli run chek --json {redirection}; {sys.executable} -m realitygap.cli list {redirection}",
+            shell=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+        assert "Exception" not in done.stderr
+
+
+def test_without_a_word_the_program_says_what_it_can_do(capsys):
+    assert execute([]) == 0
+    assert "Run a skill or a pipeline." in capsys.readouterr().out
 
 
 def test_check_exits_with_1_and_prints_the_findings(tmp_path, capsys):
@@ -148,10 +224,9 @@ def test_colour_follows_the_option_then_the_environment_then_the_terminal(enviro
         def isatty(self) -> bool:
             return terminal
 
-    monkeypatch.setattr(program._State, "color", "auto")
-    assert use_color(Stream()) is expected
-    assert use_color(Stream(), "always") is True
-    assert use_color(Stream(), "never") is False
+    for choice, wanted in (("auto", expected), ("always", True), ("never", False)):
+        monkeypatch.setattr(Color, "choice", choice)
+        assert use_color(Stream()) is wanted
 
 
 def test_a_closed_pipe_is_no_traceback():
@@ -161,19 +236,6 @@ def test_a_closed_pipe_is_no_traceback():
     assert done.stdout == "["
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("odd")])
-def test_interrupts_and_faults_end_with_their_codes_and_no_traceback(error, monkeypatch, capsys):
-    from realitygap.discovery import Registry
-
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.delenv("REALITYGAP_DEBUG", raising=False)
-    monkeypatch.setattr(Registry, "discover", fail)
-    assert execute(["list"]) == (130 if error is KeyboardInterrupt else 3)
-    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -154,6 +154,32 @@ def test_a_file_of_inputs_refuses_a_key_that_occurs_twice(tmp_path: Path) -> Non
             read_inputs(str(file))
 
 
+@pytest.mark.parametrize("name", ["deep.json", "deep.yaml", "deep"])
+def test_inputs_nested_too_deeply_are_refused_with_their_place(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(InputError, match="nested deeper than 64 levels") as caught:
+        read_inputs(str(tmp_path / name))
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(f"{tmp_path / name}:1:")
+    for schema in ({}, {"type": "array"}, {"type": "object"}):
+        text = "[" * 50_000
+        if schema:
+            with pytest.raises(InputError, match="should be"):
+                parse_text("a", text, schema)
+        else:
+            assert parse_text("a", text, schema) == text
+
+
+def test_a_file_of_inputs_that_is_a_pipe_is_refused_and_json_needs_no_suffix(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="neither a plain file nor a folder"):
+        read_inputs(str(tmp_path / "pipe"))
+    (tmp_path / "inputs").write_text('{"a": "\\ud83d\\ude00"}')
+    assert read_inputs(str(tmp_path / "inputs")) == {"a": "\U0001f600"}
+    (tmp_path / "inputs.yaml").write_text("{a: 1}")
+    assert read_inputs(str(tmp_path / "inputs.yaml")) == {"a": 1}
+
+
 def test_a_word_that_the_schema_names_beside_a_path_is_not_taken_for_a_file(tmp_path: Path) -> None:
     choice = {"anyOf": [{"const": "auto"}, {"type": "string", "format": "path"}]}
     assert prepare(skill(fit=choice), {"fit": "auto"}, {}, base=tmp_path)["fit"] == "auto"

@@ -169,6 +169,8 @@ def test_a_refusal_is_told_and_the_text_of_a_crash_is_not(workspace: dict[str, s
             refused = await client.call_tool("refuse_it", {})
             assert refused.is_error
             assert told(refused)["error"] == {"message": "the mass is -1 kg", "where": "robot.xml:3", "hint": "give 0.1 to 5 kg"}
+            # Nothing came of it, and the client has been told.
+            assert list((Path(workspace["REALITYGAP_HOME"]) / "runs").iterdir()) == []
             crashed = await client.call_tool("crash_it", {})
             assert crashed.is_error
             assert "RuntimeError" in text(crashed)

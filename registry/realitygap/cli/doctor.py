@@ -20,7 +20,7 @@ def doctor(as_json: bool, timeout_s: float) -> int:
     if as_json:
         echo_json(diagnosis.to_json())
     else:
-        marks = {"ok": styled("ok     ", fg="green"), "note": "note   ", "broken": styled("broken ", fg="red", bold=True)}
+        marks = {"ok": styled("ok     ", "green"), "note": "note   ", "broken": styled("broken ", "red", "bold")}
         for item in diagnosis.items:
             echo(f"{marks[item.state]} {item.name:<12} {item.text}")
             if item.hint:

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from realitygap.cli.terminal import echo, echo_json, styled
-from realitygap.errors import InputError
+from realitygap.cli.terminal import complain, echo, echo_json, styled, warn
+from realitygap.errors import Explained, InputError, one_line
 from realitygap.runs import RunHandle
-from realitygap.workspace import read_json
+from realitygap.workspace import read_object
 
 _POLL_S = 0.03
 
@@ -30,18 +30,17 @@ def follow(run: RunHandle, *, as_json: bool = False, quiet: bool = False) -> int
         _interrupt(run)
     view.clear()
     document = run.result()
-    outcome = read_json(run.folder / "outcome.json")
-    outcome = outcome if isinstance(outcome, dict) and (run.folder / "result.json").exists() else {"exit_code": 3}
-    if document["status"] == "interrupted" and outcome.get("kind") != "disk":
-        outcome["exit_code"] = 130 if outcome.get("kind") == "stopped" else 3
-    if outcome.get("refused"):
+    # Its supervisor was killed where there is no result.
+    outcome = read_object(run.folder / "outcome.json") if (run.folder / "result.json").exists() else {}
+    if run.store.refused(run.id):
         # Nothing came of it: what the user gave was wrong, and no step had been done.
         run.store.remove(run.id)
         document["artifacts"] = {}
-    if as_json:
-        echo_json(document)
     _conclude(run, document, as_json)
-    return int(outcome["exit_code"])
+    if as_json:
+        # Last, so that nothing can go wrong after it.
+        echo_json(document)
+    return int(outcome.get("exit_code", 3))
 
 
 def _interrupt(run: RunHandle) -> None:
@@ -56,12 +55,9 @@ def _conclude(run: RunHandle, document: dict[str, Any], as_json: bool) -> None:
     error = document["error"]
     if not as_json:
         for warning in document["warnings"]:
-            echo(f"{styled('warning', fg='yellow')}: {warning}", err=True)
+            warn(warning)
     if error is not None:
-        place = f"{error['where']}: " if error["where"] else ""
-        echo(f"{place or styled('error', fg='red', bold=True) + ': '}{error['message']}", err=True)
-        if error["hint"]:
-            echo(f"  hint: {error['hint']}", err=True)
+        complain(Explained(error["message"], where=error["where"], hint=error["hint"]))
         if document["status"] == "failed" and run.folder.exists():
             echo(f"  hint: `skills runs resume {run.id}` goes on from the last finished step", err=True)
     report = document["artifacts"].get("report")
@@ -118,24 +114,23 @@ class _View:
         self.clear()
         rest: list[str] = []
         if kind == "step-failed":
-            first = f"failed: {(event.get('error') or {}).get('message')}"
+            first = one_line(f"failed: {(event.get('error') or {}).get('message')}")
         elif kind == "step-skipped":
             first = "skipped"
         else:
             first, *rest = (event.get("summary") or "done").splitlines() or ["done"]
-        note = styled("  (cached)", dim=True) if kind == "step-cached" else ""
-        style = {"fg": "red"} if kind == "step-failed" else {}
-        name = styled(str(event["step"]).ljust(self.width), bold=True)
-        echo(f"{name}  {styled(first, **style)}{note}".rstrip())
+        note = styled("  (cached)", "dim") if kind == "step-cached" else ""
+        name = styled(str(event["step"]).ljust(self.width), "bold")
+        echo(f"{name}  {styled(first, 'red') if kind == 'step-failed' else first}{note}".rstrip())
         for line in rest:
             echo(f"{'':<{self.width}}  {line}")
 
     def _show_progress(self) -> None:
         parts = []
-        for step, now in (read_json(self.folder / "progress.json") or {}).items():
+        for step, now in read_object(self.folder / "progress.json").items():
             share = f"{100 * now['done'] / now['total']:3.0f} %" if now.get("total") else ""
             left = f"{_duration(now['eta'])} left" if now.get("eta") else ""
-            parts.append("  ".join(part for part in (step, share, now.get("message", ""), left) if part))
+            parts.append("  ".join(part for part in (step, share, one_line(now.get("message", "")), left) if part))
         text = f"[{min(self._done + 1, self._steps)}/{self._steps}] {'   '.join(parts)}" if parts else ""
         if text == self._shown:
             return
@@ -149,7 +144,7 @@ class _View:
 
 
 def _id_width(folder: Path) -> int:
-    plan = read_json(folder / "plan.json") or {}
+    plan = read_object(folder / "plan.json")
 
     def ids(pipeline: dict[str, Any], prefix: str) -> list[str]:
         found: list[str] = []

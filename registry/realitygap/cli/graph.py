@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from realitygap.cli.terminal import SkillName, echo
+from realitygap.cli.skill_name import SkillName
+from realitygap.cli.terminal import echo
 from realitygap.discovery import Registry
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from realitygap.cli.terminal import echo, echo_json, styled, table
+from realitygap.cli.terminal import complain, echo, echo_json, table, warn
 from realitygap.discovery import Registry
+from realitygap.errors import Explained
 
 
 @click.command("plugins")
@@ -41,12 +42,11 @@ def plugins(as_json: bool, load: bool, verbose: bool) -> int:
         echo(line)
     for record in records:
         if record.state == "error":
-            echo(f"{styled('error', fg='red', bold=True)}: {record.label}: {record.error}", err=True)
-            echo(f"  hint: {record.remedy}", err=True)
+            complain(Explained(f"{record.label}: {record.error}", hint=record.remedy))
             if verbose and record.traceback:
                 echo(record.traceback.rstrip(), err=True)
         for note in record.notes:
-            echo(f"{styled('warning', fg='yellow')}: {record.label}: {note}", err=True)
+            warn(f"{record.label}: {note}")
     for conflict in registry.conflicts:
-        echo(f"{styled('warning', fg='yellow')}: {conflict.error().message}; reachable: {conflict.reachable}", err=True)
+        warn(f"{conflict.error().message}; reachable: {conflict.reachable}")
     return int(failed)

@@ -1,20 +1,15 @@
-"""The group of commands: a table of what exists, and what becomes of errors."""
+"""The group of commands: a table of what exists, and what plugins add."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import click
 
 from realitygap.cli.commands import COMMANDS
 from realitygap.discovery import Registry
-from realitygap.errors import Cancelled, Explained, nearest
+from realitygap.errors import Explained, nearest
 
 
 class Program(click.Group):
@@ -83,83 +78,3 @@ def program(context: click.Context, color: str, no_plugins: bool, skills_dirs: t
 
     `skills list` says what there is, `skills run NAME` runs it.
     """
-
-
-def execute(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        _apply(given)
-        # A second call in one process may find other plugins.
-        program.__dict__.pop("registry", None)
-        result = program.main(args=given, prog_name="skills", standalone_mode=False)
-        sys.stdout.flush()
-        return result if isinstance(result, int) and not isinstance(result, bool) else 0
-    except click.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, Cancelled):
-        click.echo("interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        # The reader has gone, as in `skills list | head`. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except Explained as error:
-        complain(error)
-        return error.exit_code
-    except Exception as error:
-        if os.environ.get("REALITYGAP_DEBUG"):
-            raise
-        first = next(iter(str(error).splitlines()), "")
-        complain(
-            Explained(f"unexpected {type(error).__name__}: {first}", hint="this is a fault of the program; REALITYGAP_DEBUG=1 shows where")
-        )
-        return 3
-
-
-def complain(error: Explained) -> None:
-    """One clear line on stderr, with the place and what to do."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True, color=use_color(sys.stderr))
-
-
-def use_color(stream: Any, choice: str = "auto") -> bool:
-    """`--color`, else NO_COLOR, else CLICOLOR_FORCE or FORCE_COLOR, else whether the stream is a terminal."""
-    if choice == "auto":
-        choice = _State.color
-    if choice != "auto":
-        return choice == "always"
-    if os.environ.get("NO_COLOR"):
-        return False
-    if any(os.environ.get(name, "0") != "0" for name in ("CLICOLOR_FORCE", "FORCE_COLOR")):
-        return True
-    return bool(getattr(stream, "isatty", lambda: False)())
-
-
-class _State:
-    color = "auto"
-
-
-def _apply(arguments: list[str]) -> None:
-    """Acts on the options before the command, which decide what commands there are, and hands them to child processes by the
-    environment."""
-    _State.color = "auto"
-    directories = []
-    rest = iter(arguments)
-    for argument in rest:
-        name, equals, value = argument.partition("=")
-        if not argument.startswith("-"):
-            break
-        if name == "--no-plugins":
-            os.environ["REALITYGAP_PLUGINS"] = ""
-        elif name in ("--skills-dir", "--color"):
-            value = value if equals else next(rest, "")
-            if name == "--skills-dir" and value:
-                directories.append(os.path.abspath(Path(value).expanduser()))
-            elif value in ("always", "never", "auto"):
-                _State.color = value
-    if directories:
-        existing = os.environ.get("REALITYGAP_SKILLS_DIR")
-        os.environ["REALITYGAP_SKILLS_DIR"] = os.pathsep.join([*directories, *([existing] if existing else [])])

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from realitygap.cli.terminal import SkillName, echo, echo_json, styled
+from realitygap.cli.skill_name import SkillName
+from realitygap.cli.terminal import echo, echo_json, styled
 from realitygap.discovery import Registry
-from realitygap.errors import InputError
 
 
 @click.command("run")
@@ -24,6 +24,7 @@ from realitygap.errors import InputError
 @click.option("--refresh", multiple=True, metavar="STEP", help="Run this step even if the cache has it; may be repeated.")
 @click.option("--keep-going", is_flag=True, help="After a failure go on with the steps that do not depend on it.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Steps at the same time; the cores are shared out.")
+@click.option("--executor", metavar="NAME", help="Where steps run: local (the default), ray; or the variable REALITYGAP_EXECUTOR.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 @click.option("--detach", is_flag=True, help="Print the id of the run and return; `skills runs` follows it.")
 def run(
@@ -38,6 +39,7 @@ def run(
     refresh: tuple[str, ...],
     keep_going: bool,
     jobs: int,
+    executor: str | None,
     quiet: bool,
     detach: bool,
 ) -> int:
@@ -45,23 +47,17 @@ def run(
 
     Exit code: 0 done, 2 something in the inputs is wrong, 3 the run failed, 130 interrupted.
     """
+    from realitygap.inputs import check_names, parse_assignments, read_inputs
     from realitygap.plan import Options
-    from realitygap.runs import RunHandle, RunStore, plan_run, result_document
+    from realitygap.runs import RunHandle, RunStore, plan_run
 
-    try:
-        registry = Registry.discover()
-        skill = registry.skill(name)
-        from realitygap.inputs import check_names, parse_assignments, read_inputs
-
-        given: dict[str, Any] = read_inputs(inputs_file) if inputs_file else {}
-        check_names(given, skill, where=inputs_file)
-        given |= parse_assignments(assignments, skill)
-        options = Options(jobs=jobs, keep_going=keep_going, cache=not no_cache, refresh=refresh)
-        plan = plan_run(name, given, registry=registry, seed=seed, options=options, need_extras=not (dry_run or explain))
-    except InputError as error:
-        if as_json:
-            echo_json(result_document(None, name, "failed", error=error.to_json()))
-        raise
+    registry = Registry.discover()
+    skill = registry.skill(name)
+    given: dict[str, Any] = {} if inputs_file is None else read_inputs(inputs_file)
+    check_names(given, skill, where=inputs_file)
+    given |= parse_assignments(assignments, skill)
+    options = Options(jobs=jobs, keep_going=keep_going, cache=not no_cache, refresh=refresh, executor=executor, detached=detach)
+    plan = plan_run(name, given, registry=registry, seed=seed, options=options, need_extras=not (dry_run or explain))
     store = RunStore()
     if dry_run or explain:
         return _forecast(plan, store, explain, as_json)
@@ -105,7 +101,7 @@ def _forecast(plan: Any, store: Any, step: str | None, as_json: bool) -> int:
         return 0
     width = max((len(one.step) for one in forecasts), default=0)
     for one in forecasts:
-        echo(f"{styled(one.verdict, fg='green' if one.verdict == 'HIT' else 'yellow')}  {one.step:<{width}}  {one.reason}")
+        echo(f"{styled(one.verdict, 'green' if one.verdict == 'HIT' else 'yellow')}  {one.step:<{width}}  {one.reason}")
     return 0
 
 

@@ -7,7 +7,7 @@ import time
 import click
 
 from realitygap.cli.terminal import echo, echo_json, styled, table
-from realitygap.errors import InputError
+from realitygap.errors import InputError, one_line
 from realitygap.runs import RunStatus, RunStore
 
 _COLORS = {"done": "green", "failed": "red", "running": "cyan", "cancelled": "yellow", "interrupted": "yellow"}
@@ -40,10 +40,10 @@ def show(run_id: str, as_json: bool) -> None:
         ended = status.state != "running"
         echo_json(status.to_json() | ({"result": store.result(status.id)} if ended else {}))
         return
-    state = styled(status.state, fg=_COLORS[status.state])
-    echo(f"{styled(status.id, bold=True)}  {status.skill}  {state}  {_seconds(status.seconds)}".rstrip())
+    state = styled(status.state, _COLORS[status.state])
+    echo(f"{styled(status.id, 'bold')}  {status.skill}  {state}  {_seconds(status.seconds)}".rstrip())
     if status.message:
-        echo(f"  {status.message}")
+        echo(f"  {one_line(status.message)}")
     width = max((len(step.id) for step in status.steps), default=0)
     for step in status.steps:
         first, *rest = (step.message or step.summary or "").splitlines() or [""]
@@ -51,13 +51,13 @@ def show(run_id: str, as_json: bool) -> None:
         for line in rest:
             echo(f"  {'':<{width}}  {'':<9}  {'':>8}  {line}")
     for warning in status.warnings:
-        echo(f"  {styled('warning', fg='yellow')}: {warning}")
+        echo(f"  {styled('warning', 'yellow')}: {one_line(warning)}")
     if status.eta is not None:
         echo(f"  about {status.eta:.0f} s left in this step")
     if (status.folder / "report.html").is_file():
         echo(f"report  {status.folder / 'report.html'}")
-    elif status.state in ("interrupted", "cancelled", "failed"):
-        echo(f"  hint: skills runs resume {status.id}")
+    if status.state in ("interrupted", "cancelled", "failed"):
+        echo(f"  hint: `skills runs resume {status.id}` goes on from the last finished step")
 
 
 @runs.command("cancel")
@@ -93,7 +93,7 @@ def resume(run_id: str, as_json: bool, quiet: bool, detach: bool) -> int:
 @click.option("--older-than", type=click.FloatRange(0), metavar="DAYS", help="Remove runs older than so many days.")
 @click.option("--dry-run", is_flag=True, help="Only say which.")
 def prune(keep: int | None, older_than: float | None, dry_run: bool) -> None:
-    """Remove runs. Later runs that used their results have their own copies."""
+    """Remove runs, and checkpoints that no run is left to go on from. Later runs that used their results have their own copies."""
     if (keep is None) == (older_than is None):
         raise InputError("prune needs either --keep N or --older-than DAYS", hint="skills runs prune --keep 20 --dry-run")
     removed = RunStore().prune(keep=keep, older_than_days=older_than, dry_run=dry_run)

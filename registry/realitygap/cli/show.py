@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from realitygap.cli.list import describe
-from realitygap.cli.terminal import SkillName, echo, echo_json, styled
+from realitygap.cli.listing import describe
+from realitygap.cli.skill_name import SkillName
+from realitygap.cli.terminal import echo, echo_json, styled
 from realitygap.discovery import Registry
 from realitygap.skill import Skill
 
@@ -22,6 +23,8 @@ from realitygap.skill import Skill
 @click.option("--guide", is_flag=True, help="Print SKILL.md instead.")
 def show(name: str, as_json: bool, guide: bool) -> None:
     """Show what a skill takes and gives."""
+    if guide and as_json:
+        raise click.UsageError("--guide and --json exclude each other")
     registry = Registry.discover()
     skill = registry.skill(name)
     if guide:
@@ -60,13 +63,13 @@ def output_schema(skill: Skill, registry: Registry) -> dict[str, Any]:
 
 
 def _print(name: str, skill: Skill, registry: Registry) -> None:
-    echo(f"{styled(name, bold=True)} {skill.version}  trit {skill.trit:+d}  {skill.runtime}  {skill.plugin} ({skill.distribution})")
+    echo(f"{styled(name, 'bold')} {skill.version}  trit {_signed(skill.trit)}  {skill.runtime}  {skill.plugin} ({skill.distribution})")
     echo(f"  {skill.summary}")
     extra = registry.missing_extra(skill)
     if extra:
         from realitygap.extras import install_line
 
-        echo(styled(f"  needs: {install_line(extra, skill.distribution)}", fg="yellow"))
+        echo(styled(f"  needs: {install_line(extra, skill.distribution)}", "yellow"))
     if skill.is_pipeline:
         _section("steps", [(str(step.get("id")), str(step.get("uses")), "") for step in skill.steps])
     _section("inputs", [(key, _kind(schema), _text(schema)) for key, schema in skill.inputs.items()])
@@ -122,6 +125,10 @@ def _text(schema: Any) -> str:
 
 def _triad(triad: tuple[str, ...], registry: Registry) -> str:
     trits = [registry.skills[name].trit if name in registry.skills else None for name in triad]
-    members = ", ".join(f"{name} {'?' if trit is None else f'{trit:+d}'}" for name, trit in zip(triad, trits, strict=True))
+    members = ", ".join(f"{name} {'?' if trit is None else _signed(trit)}" for name, trit in zip(triad, trits, strict=True))
     known = [trit for trit in trits if trit is not None]
-    return f"{members}   sum {sum(known):+d}" if len(known) == len(trits) else members
+    return f"{members}   sum {_signed(sum(known))}" if len(known) == len(trits) else members
+
+
+def _signed(trit: int) -> str:
+    return f"{trit:+d}" if trit else "0"

@@ -1,34 +1,73 @@
-"""What commands write: tables that fit, one JSON document, colour where it is wanted."""
+"""What commands write: tables that fit, one JSON document, errors, colour where it is wanted.
+
+Without click, which `skills list` does not import.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
-from realitygap.cli.program import use_color
 from realitygap.discovery import Registry
-from realitygap.errors import Explained
+from realitygap.errors import Explained, one_line
 
-__all__ = ["SkillName", "echo", "echo_json", "styled", "table", "warn_broken"]
+_STYLES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+
+
+class Color:
+    choice = "auto"
+    """What `--color` says."""
+
+
+def use_color(stream: Any) -> bool:
+    """`--color`, else NO_COLOR, else CLICOLOR_FORCE or FORCE_COLOR, else whether the stream is a terminal."""
+    if Color.choice != "auto":
+        return Color.choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") != "0" for name in ("CLICOLOR_FORCE", "FORCE_COLOR")):
+        return True
+    return bool(stream.isatty())
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
-    """Writes a line; styles are dropped where colour is not wanted."""
-    click.echo(text, err=err, color=use_color(sys.stderr if err else sys.stdout))
+    """Writes text; styles are dropped where colour is not wanted, and what else would drive the terminal is escaped."""
+    stream = sys.stderr if err else sys.stdout
+    color = use_color(stream)
+
+    def shown(match: re.Match[str]) -> str:
+        return one_line(match[0]) if len(match[0]) == 1 else match[0] if color else ""
+
+    print(re.sub(r"\x1b\[\d+m|[^ -~\n]", shown, text.expandtabs()), file=stream, flush=True)
+
+
+def warn(message: str) -> None:
+    """One line on stderr."""
+    echo(f"{styled('warning', 'yellow')}: {one_line(message)}", err=True)
+
+
+def complain(error: Explained) -> None:
+    """One clear line on stderr, with the place and what to do. What the user gave stands in it and cannot drive the terminal."""
+    place = f"{error.where}: " if error.where else ""
+    echo(f"{styled('error', 'red', 'bold')}: {one_line(place + error.message)}", err=True)
+    for line in getattr(error, "snippet", ()):
+        echo(line, err=True)
+    if error.hint:
+        echo(f"  hint: {one_line(error.hint)}", err=True)
 
 
 def echo_json(value: Any) -> None:
     """Writes one JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def styled(text: str, **style: Any) -> str:
-    return click.style(text, **style)
+def styled(text: str, *styles: str) -> str:
+    """The text in `bold`, `dim`, or a colour."""
+    return "".join(f"\x1b[{_STYLES[name]}m" for name in styles) + text + ("\x1b[0m" if styles else "")
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), *, stretch: int = -1) -> list[str]:
@@ -48,7 +87,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), *, stretch:
                 row[stretch] = row[stretch][: widths[stretch] - 1] + "…"
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
     if header and terminal:
-        lines[0] = styled(lines[0], dim=True)
+        lines[0] = styled(lines[0], "dim")
     return lines
 
 
@@ -63,24 +102,9 @@ def _columns() -> int:
 def warn_broken(registry: Registry) -> None:
     """One line on stderr for what could not be read, so that it is not missed silently."""
     for broken in registry.broken:
-        echo(f"{styled('warning', fg='yellow')}: {broken.error.where or broken.path}: {broken.error.message}", err=True)
+        warn(f"{broken.error.where or broken.path}: {broken.error.message}")
     for record in registry.plugins.values():
         if record.state == "error" and not any(broken.plugin == record.name for broken in registry.broken):
-            echo(f"{styled('warning', fg='yellow')}: {record.label}: {record.error}", err=True)
+            warn(f"{record.label}: {record.error}")
     if registry.broken or any(record.state == "error" for record in registry.plugins.values()):
         echo("  hint: `skills check` and `skills plugins` say more", err=True)
-
-
-class SkillName(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
-    """Name of a skill; completed from the registry."""
-
-    name = "name"
-
-    def shell_complete(self, context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        try:
-            skills = Registry.discover().skills
-        except Explained:
-            return []
-        return [CompletionItem(name, help=skill.summary) for name, skill in sorted(skills.items()) if name.startswith(incomplete)]

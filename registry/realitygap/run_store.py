@@ -1,0 +1,357 @@
+"""The runs of a workspace: made, watched, stopped, resumed, removed.
+
+    .skills/runs/<UTC time>-<random>/
+        run.json  plan.json  events.jsonl  progress.json  workers.json  lock  result.json  report.html  supervisor.log
+        steps/<id>/...                                          see `stepstore`
+
+A run is owned by one detached supervisor that holds the lock of `lock`. When nobody holds it and there is no `result.json`, the
+supervisor was killed: the run is `interrupted` and can be resumed.
+"""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from realitygap import checkpoints
+from realitygap.errors import Explained, InputError, RunFailed, unknown
+from realitygap.plan import Plan
+from realitygap.run_index import RunIndex
+from realitygap.run_status import (
+    FINAL,
+    RunState,
+    RunStatus,
+    StepStatus,
+    apply,
+    created,
+    read_about,
+    read_events,
+    read_result,
+    result_document,
+)
+from realitygap.workspace import home as find_home
+from realitygap.workspace import is_locked, lock, read_json, read_object, remove_folder, write_json
+
+_POLL_S = 0.02
+_children: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """A run that was started."""
+
+    id: str
+    store: RunStore
+
+    @property
+    def folder(self) -> Path:
+        return self.store.folder(self.id)
+
+    def status(self) -> RunStatus:
+        return self.store.get(self.id)
+
+    def wait(self, timeout: float | None = None) -> RunStatus:
+        """Waits until the run has ended, or `timeout` seconds; gives the state then."""
+        return self.store.wait(self.id, timeout)
+
+    def result(self) -> dict[str, Any]:
+        return self.store.result(self.id)
+
+    def cancel(self) -> None:
+        self.store.cancel(self.id)
+
+
+class RunStore:
+    """The runs of a workspace."""
+
+    def __init__(self, workspace: Path | None = None) -> None:
+        self.home = find_home(workspace)
+        """The folder `.skills`, or what `REALITYGAP_HOME` says."""
+        self.index = RunIndex(self.home)
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.home / "runs"
+
+    def folder(self, run_id: str) -> Path:
+        return self.runs_folder / run_id
+
+    def ids(self) -> builtins.list[str]:
+        """The runs that have a folder, newest first."""
+        return sorted((path.parent.name for path in self.runs_folder.glob("[!.]*/run.json")), reverse=True)
+
+    def find(self, name: str) -> str:
+        """The id of a run from itself, a beginning of it or of its random part, or `last`. Raises InputError."""
+        ids = self.ids()
+        if name == "last" and ids:
+            return ids[0]
+        matches = [one for one in ids if name and (one == name or one.startswith(name) or one.rpartition("-")[2].startswith(name))]
+        if name in matches:
+            return name
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise InputError(f"'{name}' is the beginning of {len(matches)} runs", hint=f"write more of it, such as {matches[0]}")
+        for row in self.index.runs():
+            if name and row["id"].startswith(name) and row["state"] == "failed":
+                hint = "nothing of it was kept; mend the inputs and run it again"
+                raise InputError(f"run {row['id']} was refused: {row['message']}", hint=hint)
+        if not ids:
+            raise InputError(f"unknown run '{name}'", hint=f"there are no runs in {self.runs_folder}")
+        error = unknown("run", name, ids[:20])
+        raise InputError(error.message, hint="`skills runs` lists them")
+
+    def create(self, plan: Plan) -> tuple[str, int]:
+        """Makes the folder of a run; gives its id and the descriptor that holds its lock."""
+        now = time.time()
+        token = base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
+        run_id = f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime(now))}-{token}"
+        folder = self.folder(run_id)
+        descriptor = None
+        try:
+            folder.mkdir(parents=True)
+            descriptor = lock(folder / "lock")
+            if descriptor is None:
+                raise RunFailed("the folder of a new run is locked", where=str(folder))
+            write_json(folder / "plan.json", plan.to_json())
+            about = {"id": run_id, "skill": plan.skill.name, "created": now, "seed": plan.seed, "versions": _versions()}
+            write_json(folder / "run.json", about)
+            self.index.put_run({**about, "state": "running"})
+        except (OSError, Explained) as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, Explained):
+                raise
+            raise RunFailed(f"cannot write the run folder: {error.strerror or error}", where=str(folder)) from None
+        return run_id, descriptor
+
+    def launch(self, run_id: str, descriptor: int) -> None:
+        """Starts the supervisor of a run, in a session of its own, and hands it the lock."""
+        folder = self.folder(run_id)
+        _children[:] = [child for child in _children if child.poll() is None]
+        environment = {name: value for name, value in os.environ.items() if name != "REALITYGAP_RUN"}
+        with (folder / "supervisor.log").open("ab") as log:
+            _children.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "realitygap.supervisor", str(folder), str(descriptor)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=(descriptor,),
+                    env=environment,
+                )
+            )
+        os.close(descriptor)
+
+    def list(self) -> list[RunStatus]:
+        """All runs, newest first, without their steps."""
+        found = []
+        for row in self.index.runs():
+            folder = self.folder(row["id"])
+            if not (folder / "run.json").is_file():
+                continue
+            state = row["state"] if row["state"] in FINAL else self.state(row["id"])
+            found.append(
+                RunStatus(
+                    id=row["id"],
+                    skill=row["skill"],
+                    state=state,
+                    folder=folder,
+                    created=row["created"],
+                    seconds=row["seconds"],
+                    progress=None,
+                    message=row["message"] or "",
+                    eta=None,
+                )
+            )
+        return found
+
+    def state(self, run_id: str) -> RunState:
+        folder = self.folder(run_id)
+        for _ in range(2):
+            try:
+                result = read_result(folder)
+            except RunFailed:
+                return "interrupted"
+            if result is not None:
+                state: RunState = result["status"]
+                return state
+            if is_locked(folder / "lock"):
+                return "running"
+            # It may have ended between the two looks.
+        return "interrupted"
+
+    def get(self, run_id: str) -> RunStatus:
+        """Where a run stands, with its steps. Raises InputError for an unknown run."""
+        run_id = self.find(run_id)
+        folder = self.folder(run_id)
+        state = self.state(run_id)
+        about, result = read_about(folder), read_result(folder) or {}
+        steps: dict[str, StepStatus] = {}
+        warnings: list[str] = []
+        total = 1
+        for event in read_events(folder):
+            total = event.get("steps", total)
+            apply(event, steps, warnings, state)
+        now = read_object(folder / "progress.json") if state == "running" else {}
+        running = [now.get(step.id, {}) for step in steps.values() if step.state == "running"]
+        finished = sum(step.state in ("done", "cached") for step in steps.values())
+        parts = [one["done"] / one["total"] for one in running if one.get("total")]
+        progress = 1.0 if state == "done" else min(1.0, (finished + sum(parts)) / max(total, len(steps), 1)) if steps else None
+        remaining = [one["eta"] for one in running if one.get("eta") is not None]
+        return RunStatus(
+            id=run_id,
+            skill=about["skill"],
+            state=state,
+            folder=folder,
+            created=about["created"],
+            seconds=result.get("seconds", round(time.time() - about["created"], 3) if state == "running" else None),
+            progress=progress,
+            message=(result.get("error") or {}).get("message") or next((one["message"] for one in running if one.get("message")), ""),
+            eta=max(remaining) if remaining else None,
+            steps=list(steps.values()),
+            warnings=result.get("warnings", warnings),
+        )
+
+    def result(self, run_id: str) -> dict[str, Any]:
+        """The result document of a run that has ended. Raises InputError for an unknown run, RunFailed for a running or damaged one."""
+        run_id = self.find(run_id)
+        state = self.state(run_id)
+        if state == "running":
+            raise RunFailed(f"run {run_id} is still running", hint=f"skills runs show {run_id}")
+        document = read_result(self.folder(run_id))
+        if document is not None:
+            return document
+        error = {
+            "message": "the run's process ended without a word",
+            "where": None,
+            "hint": f"skills runs resume {run_id}",
+        }
+        return result_document(run_id, read_about(self.folder(run_id))["skill"], "interrupted", error=error)
+
+    def refused(self, run_id: str) -> bool:
+        """Whether a run has ended because its inputs were wrong, before any step was done. Whoever is told of it removes it."""
+        return bool(read_object(self.folder(run_id) / "outcome.json").get("refused"))
+
+    def wait(self, run_id: str, timeout: float | None = None) -> RunStatus:
+        run_id = self.find(run_id)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.state(run_id) == "running" and (deadline is None or time.monotonic() < deadline):
+            time.sleep(_POLL_S)
+        return self.get(run_id)
+
+    def cancel(self, run_id: str, *, as_state: Literal["cancelled", "interrupted"] = "cancelled") -> None:
+        """Asks the supervisor of a run to stop; within two seconds nothing of it is left. Raises InputError when it is not running."""
+        run_id = self.find(run_id)
+        folder = self.folder(run_id)
+        if self.state(run_id) != "running":
+            raise InputError(f"run {run_id} is not running: {self.state(run_id)}")
+        write_json(folder / "stop.json", {"as": as_state})
+        deadline = time.monotonic() + 2.0
+        while (pid := _supervisor_of(folder)) is None:
+            # The supervisor looks for the request when it is up; until it has said who it is there is nobody to signal.
+            if time.monotonic() > deadline or self.state(run_id) != "running":
+                return
+            time.sleep(_POLL_S)
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+
+    def resume(self, run_id: str) -> RunHandle:
+        """Goes on with a run that did not end well; finished steps are kept. Raises InputError when it is running or done."""
+        run_id = self.find(run_id)
+        folder = self.folder(run_id)
+        about = read_about(folder)
+        if self.state(run_id) == "done":
+            raise InputError(f"run {run_id} is done", hint=f"skills runs show {run_id}")
+        descriptor = lock(folder / "lock", patience_s=1.0)
+        if descriptor is None:
+            raise InputError(f"run {run_id} is running", hint=f"skills runs cancel {run_id}")
+        try:
+            Plan.from_json(read_json(folder / "plan.json"))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            os.close(descriptor)
+            raise InputError(f"run {run_id} cannot be resumed: its plan is missing or damaged", where=str(folder / "plan.json")) from None
+        from realitygap.fence import fence
+
+        fence(run_id, folder)
+        for name in ("stop.json", "result.json", "progress.json", "outcome.json"):
+            (folder / name).unlink(missing_ok=True)
+        self.index.put_run({**about, "id": run_id, "state": "running"})
+        self.launch(run_id, descriptor)
+        return RunHandle(run_id, self)
+
+    def prune(self, *, keep: int | None = None, older_than_days: float | None = None, dry_run: bool = False) -> builtins.list[str]:
+        """Removes runs: all but the newest `keep`, or those older than so many days. Running ones stay. Gives the ids.
+
+        Checkpoints from which no run that is left can go on are removed too.
+        """
+        ids = self.ids()
+        if older_than_days is not None:
+            limit = time.time() - older_than_days * 86400
+            ids = [one for one in ids if created(self.folder(one)) < limit]
+        elif keep is not None:
+            ids = ids[keep:]
+        removed = []
+        for run_id in ids:
+            if dry_run:
+                if not is_locked(self.folder(run_id) / "lock"):
+                    removed.append(run_id)
+                continue
+            if self.remove(run_id):
+                removed.append(run_id)
+        if not dry_run:
+            for grave in self.runs_folder.glob(".*.removed"):
+                shutil.rmtree(grave, ignore_errors=True)
+            checkpoints.prune(self.home)
+        return removed
+
+    def remove(self, run_id: str) -> bool:
+        """Removes a run that is not running."""
+        folder = self.folder(run_id)
+        # A supervisor that has written its result holds the lock for a moment more.
+        descriptor = None if self.state(run_id) == "running" else lock(folder / "lock", patience_s=2.0)
+        if descriptor is None:
+            return False
+        try:
+            # The folder first: where the disk is full, the index can be written only after that.
+            remove_folder(folder)
+            self.index.forget(run_id)
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def _supervisor_of(folder: Path) -> int | None:
+    about = read_json(folder / "supervisor.json")
+    if not isinstance(about, dict):
+        return None
+    from realitygap.fence import start_time
+
+    pid = about.get("pid")
+    return pid if isinstance(pid, int) and start_time(pid) == about.get("started") else None
+
+
+def _versions() -> dict[str, str | None]:
+    from importlib import metadata
+
+    versions: dict[str, str | None] = {"python": sys.version.split()[0]}
+    for name in ("realitygap", "jax", "mujoco", "mujoco-mjx"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
