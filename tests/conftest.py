@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from workbench import Bench, skills
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,8 +20,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="jax-cache-")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In parallel (`-n 2 --dist loadgroup`) a file stays in one process, for its fixtures, and so do all tests of the main job."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            main_job = "main_job" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("main job" if main_job else item.path.name))
 
 
 @dataclass(frozen=True)
@@ -36,17 +44,7 @@ class Job:
 
 def run_json(home: Path, *arguments: str) -> dict[str, Any]:
     """`skills run ... --json` in `home`; its stdout must be one JSON document."""
-    home.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "realitygap.cli", "run", *arguments, "--json"],
-        cwd=home,
-        env={**os.environ, "REALITYGAP_HOME": str(home)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
+    done = skills(home, "run", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
@@ -57,3 +55,11 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """The main job on the embedded default, run once in a session of tests."""
     home = tmp_path_factory.mktemp("main-job")
     return Job(home, run_json(home, "entropy-sim2real"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A workspace with the throw-away skills."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.gate.touch()

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from realitygap_core import paths
 from realitygap_core.domain import Domain
-from realitygap_core.parameters import Applier
+from realitygap_core.errors import CoreError
+from realitygap_core.parameters import Applier, describe
 from realitygap_core.plant import Plant
 from realitygap_core.robot import Robot
 from realitygap_core.sensors import SensorLayout
@@ -71,3 +72,14 @@ class Drawer:
         from realitygap_core.engines import mjx
 
         return {name: jax.numpy.asarray(value) for name, value in mjx.stack(self.robot.model, models).items()}
+
+
+def require_known(domain: Domain, robot: Robot, *, where: str | None = None) -> None:
+    """Raises CoreError when the domain names a parameter that the robot does not have; `where` is the domain's file."""
+    for name in domain.names:
+        try:
+            describe(robot, name)
+        except CoreError as error:
+            message = f"the domain names '{name}', which model '{robot.name}' does not have: {error.message}"
+            other = "give the `model` that the domain was made for"
+            raise CoreError(message, where=where, hint=f"{error.hint}; or {other}" if error.hint else other) from None

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from realitygap_core.errors import CoreError
 from realitygap_core.ppo.checkpoint import digest, from_arrays, to_arrays
 from realitygap_core.ppo.distributions import ActionDistribution
-from realitygap_core.ppo.networks import MLP, NetworkConfig
+from realitygap_core.ppo.networks import MLP, NetworkConfig, action_distribution
 from realitygap_core.ppo.normalizer import Normalizer
 from realitygap_core.ppo.update import Learner
 from realitygap_core.robot import Robot
@@ -56,13 +56,7 @@ class Actor(eqx.Module):
 
     def distribution(self, observation_bn: jax.Array) -> ActionDistribution:
         """The distribution of the action [..., n] for raw observations [..., size]."""
-        out = self.network(self.normalizer.normalize(observation_bn))
-        if self.config.std == "state":
-            mean, log_std = jnp.split(out, 2, axis=-1)
-            log_std = self.log_std + log_std
-        else:
-            mean, log_std = out, jnp.broadcast_to(self.log_std, out.shape)
-        return ActionDistribution(mean, jnp.clip(log_std, *self.config.log_std_range), self.config.squash)
+        return action_distribution(self.network(self.normalizer.normalize(observation_bn)), self.log_std, self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,26 +96,16 @@ class Policy:
                 f"contract schema {contract.get('schema')!r} is not known; this reads {SCHEMA}", where=str(folder / "contract.yaml")
             )
         provenance = _mapping(folder / "provenance.json")
-        try:
-            parts = contract["network"]
-            config = NetworkConfig(
-                actor_hidden=tuple(parts["hidden"]),
-                activation=parts["activation"],
-                std=parts["std"],
-                log_std_range=tuple(parts["log_std_range"]),
-                squash=parts["squash"],
-            )
-            observation_size = sum(len(entry["labels"]) for entry in contract["observations"])
-            action_size = len(contract["actions"])
-        except (KeyError, TypeError) as error:
-            raise CoreError(f"the contract lacks {error}", where=str(folder / "contract.yaml"), hint="train the policy anew") from error
+        observation_size, action_size, config = _sizes(contract, folder / "contract.yaml")
         weights = folder / "weights.npz"
         try:
             with np.load(weights, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise CoreError("the weights cannot be read", where=str(weights), hint="train the policy anew") from error
-        actor: Actor = from_arrays(Actor(observation_size, action_size, config), arrays, where=str(weights))
+        # Shapes alone: nothing is allocated by what the contract says until the weights are known to agree.
+        shapes = eqx.filter_eval_shape(Actor, observation_size, action_size, config)
+        actor: Actor = from_arrays(shapes, arrays, where=str(weights))
         if provenance.get("digest") != digest(actor):
             raise CoreError(
                 "the weights are not those that were saved", where=str(weights), hint="the bundle is damaged: copy or train it anew"
@@ -273,6 +257,34 @@ def _network(config: NetworkConfig) -> dict[str, Any]:
         "log_std_range": list(config.log_std_range),
         "squash": config.squash,
     }
+
+
+def _sizes(contract: Mapping[str, Any], where: Path) -> tuple[int, int, NetworkConfig]:
+    """Sizes of observation and action, and the network, as the contract has them. Raises CoreError."""
+    try:
+        parts = contract["network"]
+        low, high = parts["log_std_range"]
+        config = NetworkConfig(
+            actor_hidden=tuple(parts["hidden"]),
+            activation=parts["activation"],
+            std=parts["std"],
+            log_std_range=(float(low), float(high)),
+            squash=bool(parts["squash"]),
+        )
+        sound = (
+            all(isinstance(width, int) and width > 0 for width in config.actor_hidden)
+            and config.activation in _ACTIVATIONS
+            and config.std in ("global", "state")
+        )
+        observation_size = sum(len(entry["labels"]) for entry in contract["observations"])
+        action_size = len(contract["actions"])
+    except KeyError as error:
+        raise CoreError(f"the contract lacks {error}", where=str(where), hint="train the policy anew") from error
+    except (TypeError, ValueError) as error:
+        raise CoreError(f"the contract is damaged: {error}", where=str(where), hint="train the policy anew") from error
+    if not sound:
+        raise CoreError("the contract describes a network that there is not", where=str(where), hint="train the policy anew")
+    return observation_size, action_size, config
 
 
 def _write_model(robot: Robot, path: Path) -> bool:

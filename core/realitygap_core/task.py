@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -17,6 +18,7 @@ import mujoco
 from realitygap_core import engines, robots, sensors
 from realitygap_core.domain import Domain
 from realitygap_core.errors import CoreError, unknown
+from realitygap_core.fields import entries, escape, field, keys, number, per_value, span, whole_multiple
 from realitygap_core.robot import Robot
 from realitygap_core.sensors import Need, SensorLayout
 from realitygap_core.terms.pipeline import ObservationEntry
@@ -30,6 +32,7 @@ KEYS = (
 _ENTRY = ("term", "params")
 _OBSERVATION = (*_ENTRY, "noise", "clip", "scale", "delay", "history")
 _T = TypeVar("_T")
+_Named = TypeVar("_Named", ObservationEntry, "RewardEntry")
 
 
 class Catalog(Protocol):
@@ -143,34 +146,34 @@ def compile_task(
     Raises:
         CoreError: with the JSON pointer of the offending part: unknown name, wrong type, rates that do not fit.
     """
-    _keys(spec, KEYS, "")
+    keys(spec, KEYS, "")
     if spec.get("schema") != SCHEMA:
         raise CoreError(
             f"schema {spec.get('schema')!r} is not known; this reads schema {SCHEMA}", pointer="/schema" if "schema" in spec else ""
         )
-    name = _of(spec, "name", str, "", required=True)
-    nominal = robot if robot is not None else _load(_of(spec, "model", str, "", required=True), folder)
-    physics_dt = _number(spec, "physics_dt", "", default=float(nominal.model.opt.timestep), above=0)
-    only_training = _of(spec, "training", Mapping, "", default={})
-    coarse_dt = _number(only_training, "physics_dt", "/training", default=physics_dt, above=0)
+    name = field(spec, "name", str, "", required=True)
+    nominal = robot if robot is not None else _load(field(spec, "model", str, "", required=True), folder)
+    physics_dt = number(spec, "physics_dt", "", default=float(nominal.model.opt.timestep), above=0)
+    only_training = field(spec, "training", Mapping, "", default={})
+    coarse_dt = number(only_training, "physics_dt", "/training", default=physics_dt, above=0)
     physics_dt = coarse_dt if training else physics_dt
-    control_dt = _number(spec, "control_dt", "", above=0)
-    substeps = _whole(control_dt, physics_dt, "the control step", "physics steps", "/control_dt")
-    episode_s = _number(spec, "episode_s", "", above=0)
-    episode_steps = _whole(episode_s, control_dt, "the episode", "control steps", "/episode_s")
+    control_dt = number(spec, "control_dt", "", above=0)
+    substeps = whole_multiple(control_dt, physics_dt, "the control step", "physics steps", "/control_dt")
+    episode_s = number(spec, "episode_s", "", above=0)
+    episode_steps = whole_multiple(episode_s, control_dt, "the episode", "control steps", "/episode_s")
 
     build = _Builder(catalog)
-    action, latency_s = _action(_of(spec, "action", Mapping, "", default={}), build, nominal)
+    action, latency_s = _action(field(spec, "action", Mapping, "", default={}), build, nominal)
     scene = Scene(robot=nominal, control_dt=control_dt, physics_dt=physics_dt, actuators=action.actuators)
     command = build.one("command", spec["command"], "/command", scene, Command) if spec.get("command") is not None else None
     scene = dataclasses.replace(scene, command=command.labels if command is not None else ())
 
-    if _of(spec, "events", Sequence, "", default=()):
+    if field(spec, "events", Sequence, "", default=()):
         raise CoreError("events are not there yet: leave the list empty", pointer="/events")
-    observations = _observations(_of(spec, "observations", Mapping, "", required=True), build, scene)
-    rewards = tuple(_reward(e, p, build, scene) for e, p in _entries(spec, "rewards", required=True))
-    terminations = tuple((str(e["term"]), build.one("termination", e, p, scene, Termination)) for e, p in _entries(spec, "terminations"))
-    resets = tuple(build.one("reset", e, p, scene, Reset) for e, p in _entries(spec, "resets"))
+    observations = _observations(field(spec, "observations", Mapping, "", required=True), build, scene)
+    rewards = tuple(_reward(e, p, build, scene) for e, p in entries(spec, "rewards", required=True))
+    terminations = tuple((str(e["term"]), build.one("termination", e, p, scene, Termination)) for e, p in entries(spec, "terminations"))
+    resets = tuple(build.one("reset", e, p, scene, Reset) for e, p in entries(spec, "resets"))
     share, training_resets = _training(only_training, build, scene)
     success = _success(spec["success"], build, scene, episode_s) if spec.get("success") is not None else None
 
@@ -196,7 +199,7 @@ def compile_task(
         command=command,
         success=success,
         domain=domain if domain is not None else _domain(spec.get("domain")),
-        engine=engines.choose(engine or _of(spec, "engine", str, "", default="auto"), compiled.model),
+        engine=engines.choose(engine or field(spec, "engine", str, "", default="auto"), compiled.model),
     )
 
 
@@ -220,8 +223,8 @@ class _Builder:
     def one(self, kind: str, entry: Mapping[str, Any], pointer: str, first: Scene | Robot, result: type[_T]) -> _T:
         if not isinstance(entry, Mapping):
             raise CoreError(f"a {kind} is a mapping with `term`, not {type(entry).__name__}", pointer=pointer)
-        name = _of(entry, "term", str, pointer, required=True)
-        params = _of(entry, "params", Mapping, pointer, default={})
+        name = field(entry, "term", str, pointer, required=True)
+        params = field(entry, "params", Mapping, pointer, default={})
         factory = self._factory(kind, name, f"{pointer}/term")
         _check_parameters(factory, params, name, pointer)
         params = self._checked(kind, name, params, f"{pointer}/params")
@@ -267,7 +270,7 @@ def _check_parameters(factory: Callable[..., Any], params: Mapping[str, Any], na
     known = {parameter.name: parameter for parameter in signature if parameter.kind is parameter.KEYWORD_ONLY}
     for key in params:
         if key not in known:
-            raise unknown(f"parameter of '{name}':", key, known, pointer=f"{pointer}/params/{_escape(str(key))}")
+            raise unknown(f"parameter of '{name}':", key, known, pointer=f"{pointer}/params/{escape(str(key))}")
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in params:
             raise CoreError(f"'{name}' needs the parameter '{key}'", pointer=pointer)
@@ -283,17 +286,17 @@ def _load(model: str, folder: Path | None) -> Robot:
 
 
 def _action(spec: Mapping[str, Any], build: _Builder, robot: Robot) -> tuple[Action, tuple[float, float]]:
-    _keys(spec, (*_ENTRY, "latency"), "/action")
+    keys(spec, (*_ENTRY, "latency"), "/action")
     entry = {"term": spec.get("term", "affine"), "params": spec.get("params", {})}
     action = build.one("action", entry, "/action", robot, Action)
-    return action, _span(spec, "latency", "/action")
+    return action, span(spec, "latency", "/action")
 
 
 def _observations(spec: Mapping[str, Any], build: _Builder, scene: Scene) -> dict[str, tuple[ObservationEntry, ...]]:
-    _keys(spec, ("policy", "critic"), "/observations")
+    keys(spec, ("policy", "critic"), "/observations")
     groups: dict[str, tuple[ObservationEntry, ...]] = {}
     for group in ("policy", "critic"):
-        made = tuple(_observation(e, p, build, scene) for e, p in _entries(spec, group, "/observations", required=group == "policy"))
+        made = tuple(_observation(e, p, build, scene) for e, p in entries(spec, group, "/observations", required=group == "policy"))
         groups[group] = (
             _unique(made) if made else _unique(tuple(dataclasses.replace(e, noise=None, delay_s=(0.0, 0.0)) for e in groups["policy"]))
         )
@@ -301,42 +304,42 @@ def _observations(spec: Mapping[str, Any], build: _Builder, scene: Scene) -> dic
 
 
 def _observation(entry: Mapping[str, Any], pointer: str, build: _Builder, scene: Scene) -> ObservationEntry:
-    _keys(entry, _OBSERVATION, pointer)
+    keys(entry, _OBSERVATION, pointer)
     term = build.one("observation", entry, pointer, scene, Observation)
     noise = build.one("noise", entry["noise"], f"{pointer}/noise", scene, Noise) if entry.get("noise") is not None else None
-    clip = _span(entry, "clip", pointer, low=-math.inf) if entry.get("clip") is not None else None
-    scale = _scale(entry["scale"], term.size, f"{pointer}/scale") if entry.get("scale") is not None else None
+    clip = span(entry, "clip", pointer, low=-math.inf) if entry.get("clip") is not None else None
+    scale = per_value(entry["scale"], term.size, f"{pointer}/scale") if entry.get("scale") is not None else None
     history = entry.get("history", 1)
     if not isinstance(history, int) or isinstance(history, bool) or history < 1:
         raise CoreError(f"history is a whole number of at least 1, not {history!r}", pointer=f"{pointer}/history")
     return ObservationEntry(
-        name=str(entry["term"]), term=term, noise=noise, clip=clip, scale=scale, delay_s=_span(entry, "delay", pointer), history=history
+        name=str(entry["term"]), term=term, noise=noise, clip=clip, scale=scale, delay_s=span(entry, "delay", pointer), history=history
     )
 
 
 def _reward(entry: Mapping[str, Any], pointer: str, build: _Builder, scene: Scene) -> RewardEntry:
-    _keys(entry, (*_ENTRY, "weight", "name"), pointer)
+    keys(entry, (*_ENTRY, "weight", "name"), pointer)
     term = build.one("reward", entry, pointer, scene, Reward)
     return RewardEntry(
-        name=_of(entry, "name", str, pointer, default=str(entry["term"])), weight=_number(entry, "weight", pointer), term=term
+        name=field(entry, "name", str, pointer, default=str(entry["term"])), weight=number(entry, "weight", pointer), term=term
     )
 
 
 def _training(spec: Mapping[str, Any], build: _Builder, scene: Scene) -> tuple[float, tuple[Reset, ...]]:
     """Share of the episodes and the resets that begin them."""
-    _keys(spec, ("share", "resets", "physics_dt"), "/training")
-    share = _number(spec, "share", "/training", default=0.5)
+    keys(spec, ("share", "resets", "physics_dt"), "/training")
+    share = number(spec, "share", "/training", default=0.5)
     if not 0 <= share <= 1:
         raise CoreError(f"a share lies between 0 and 1, not {share:g}", pointer="/training/share")
-    entries = _entries(spec, "resets", "/training")
-    return (share if entries else 0.0), tuple(build.one("reset", e, p, scene, Reset) for e, p in entries)
+    resets = tuple(build.one("reset", e, p, scene, Reset) for e, p in entries(spec, "resets", "/training"))
+    return (share if resets else 0.0), resets
 
 
 def _success(entry: Any, build: _Builder, scene: Scene, episode_s: float) -> Success:
     if not isinstance(entry, Mapping):
         raise CoreError(f"success is a mapping with `term`, not {type(entry).__name__}", pointer="/success")
-    _keys(entry, (*_ENTRY, "hold_s"), "/success")
-    hold_s = _number(entry, "hold_s", "/success", default=scene.control_dt)
+    keys(entry, (*_ENTRY, "hold_s"), "/success")
+    hold_s = number(entry, "hold_s", "/success", default=scene.control_dt)
     if not 0 < hold_s <= episode_s:
         raise CoreError(f"hold_s {hold_s:g} s is not within the episode of {episode_s:g} s", pointer="/success/hold_s")
     return Success(term=build.one("termination", entry, "/success", scene, Termination), hold_s=hold_s)
@@ -353,84 +356,11 @@ def _domain(spec: Any) -> Domain | None:
         raise CoreError(error.message, where=error.where, pointer=f"/domain{error.pointer or ''}", hint=error.hint) from None
 
 
-def _unique(entries: tuple[_T, ...]) -> tuple[_T, ...]:
+def _unique(named: tuple[_Named, ...]) -> tuple[_Named, ...]:
     """Entries with a number added to names that occur again."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     result = []
-    for entry in entries:
-        name = str(entry.name)  # type: ignore[attr-defined]
-        seen[name] = seen.get(name, 0) + 1
-        result.append(entry if seen[name] == 1 else dataclasses.replace(entry, name=f"{name}_{seen[name]}"))  # type: ignore[type-var]
+    for entry in named:
+        seen[entry.name] += 1
+        result.append(entry if seen[entry.name] == 1 else dataclasses.replace(entry, name=f"{entry.name}_{seen[entry.name]}"))
     return tuple(result)
-
-
-def _entries(spec: Mapping[str, Any], key: str, pointer: str = "", *, required: bool = False) -> list[tuple[Mapping[str, Any], str]]:
-    given = spec.get(key)
-    if given is None and not required:
-        return []
-    if not isinstance(given, Sequence) or isinstance(given, str) or (required and not given):
-        raise CoreError(
-            f"`{key}` is a list of terms" + (" with at least one" if required else ""),
-            pointer=f"{pointer}/{key}" if key in spec else pointer,
-        )
-    for index, entry in enumerate(given):
-        if not isinstance(entry, Mapping):
-            raise CoreError(f"a term is a mapping with `term`, not {type(entry).__name__}", pointer=f"{pointer}/{key}/{index}")
-    return [(entry, f"{pointer}/{key}/{index}") for index, entry in enumerate(given)]
-
-
-def _keys(spec: Mapping[str, Any], known: Iterable[str], pointer: str) -> None:
-    if not isinstance(spec, Mapping):
-        raise CoreError(f"expected a mapping, not {type(spec).__name__}", pointer=pointer)
-    for key in spec:
-        if key not in known:
-            raise unknown("key", str(key), known, pointer=f"{pointer}/{_escape(str(key))}")
-
-
-def _of(spec: Mapping[str, Any], key: str, kind: Any, pointer: str, *, default: Any = None, required: bool = False) -> Any:
-    if spec.get(key) is None:
-        if required:
-            raise CoreError(f"`{key}` is missing", pointer=pointer)
-        return default
-    value = spec[key]
-    if not isinstance(value, kind) or (kind is Sequence and isinstance(value, str)):
-        raise CoreError(f"`{key}` is a {kind.__name__.lower()}, not {value!r}", pointer=f"{pointer}/{key}")
-    return value
-
-
-def _number(spec: Mapping[str, Any], key: str, pointer: str, *, default: float | None = None, above: float = -math.inf) -> float:
-    value = spec.get(key, default)
-    if value is None:
-        raise CoreError(f"`{key}` is missing", pointer=pointer)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not value > above:
-        raise CoreError(f"`{key}` is a number{f' above {above:g}' if above > -math.inf else ''}, not {value!r}", pointer=f"{pointer}/{key}")
-    return float(value)
-
-
-def _span(spec: Mapping[str, Any], key: str, pointer: str, *, low: float = 0.0) -> tuple[float, float]:
-    """A number (both ends) or [low, high]; zero by default."""
-    value = spec.get(key, 0.0)
-    ends = [value, value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    numbers = isinstance(ends, Sequence) and len(ends) == 2 and all(isinstance(e, (int, float)) and not isinstance(e, bool) for e in ends)
-    if not numbers or not low <= ends[0] <= ends[1] < math.inf:
-        hint = f"{low:g} <= low <= high" if low > -math.inf else "low <= high"
-        raise CoreError(f"`{key}` is [low, high], not {value!r}", pointer=f"{pointer}/{key}", hint=hint)
-    return float(ends[0]), float(ends[1])
-
-
-def _scale(value: Any, size: int, pointer: str) -> tuple[float, ...]:
-    values = [value] * size if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    if not isinstance(values, Sequence) or len(values) != size or not all(isinstance(v, (int, float)) for v in values):
-        raise CoreError(f"scale is one number or {size} of them, not {value!r}", pointer=pointer)
-    return tuple(float(v) for v in values)
-
-
-def _whole(span: float, step: float, what: str, steps: str, pointer: str) -> int:
-    count = round(span / step)
-    if count < 1 or abs(span / step - count) > 1e-6 * count:
-        raise CoreError(f"{what} of {span:g} s is not a whole number of {steps} of {step:g} s", pointer=pointer)
-    return count
-
-
-def _escape(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")

@@ -8,12 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from workbench import skills
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -21,19 +21,6 @@ PROMISED = {
     "gap_nominal", "gap_identified", "noise_floor", "parameters", "entropy_before", "entropy_after", "success_rate", "success_interval",
     "diagnosis", "triads", "policy", "report",
 }  # fmt: skip
-
-
-def skills(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "realitygap.cli", *arguments],
-        cwd=home,
-        env={**os.environ, "REALITYGAP_HOME": str(home)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
 
 
 def test_the_main_job_keeps_every_promise_of_its_document(main_job: Any) -> None:
@@ -50,6 +37,8 @@ def test_the_gap_on_logs_not_used_for_fitting_falls_below_the_bar(main_job: Any)
     assert outputs["gap_nominal"]["alpha"]["rmse"] == pytest.approx(0.41, abs=0.01)
     assert outputs["gap_identified"]["theta"]["rmse"] <= 0.05
     assert outputs["gap_identified"]["alpha"]["rmse"] <= 0.025
+    assert ("stiffness", "arm") in {(finding["kind"], finding["target"]) for finding in outputs["structure"]}
+    assert outputs["parameters"]["delay[motor]"]["low"] > 0
     for parameter in outputs["parameters"].values():
         assert parameter["low"] <= parameter["value"] <= parameter["high"]
     assert outputs["entropy_after"] < outputs["entropy_before"]
@@ -110,9 +99,8 @@ def test_the_report_shows_its_plots_in_a_browser(main_job: Any, tmp_path: Path) 
 
 
 def test_a_training_killed_in_the_middle_resumes_to_the_policy_of_an_uninterrupted_one(tmp_path: Path) -> None:
-    training = ("train-policy", "-i", "task=cartpole-balance", "-i", "env_steps=150000", "-i", "num_envs=64", "-i", "checkpoint_every=5")
+    training = ("train-policy", "-i", "task=cartpole-balance", "-i", "env_steps=80000", "-i", "num_envs=64", "-i", "checkpoint_every=5")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir(), broken.mkdir()
     expected = json.loads(skills(whole, "run", *training, "--json").stdout)
     assert expected["status"] == "done"
 

@@ -28,8 +28,8 @@ def to_arrays(tree: Any) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(template: Any, arrays: Mapping[str, NDArray[Any]], *, where: str | None = None) -> Any:
-    """`template` with its array leaves replaced. Raises CoreError when a leaf is missing or has another shape or type."""
-    dynamic, static = eqx.partition(template, eqx.is_array)
+    """`template` (of arrays, or of their shapes) with its leaves replaced. Raises CoreError when one is missing or does not fit."""
+    dynamic, static = eqx.partition(template, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
 
     def pick(path: Any, leaf: Any) -> jax.Array:
         name = jax.tree_util.keystr(path)

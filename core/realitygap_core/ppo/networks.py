@@ -36,6 +36,16 @@ class NetworkConfig:
     """Execute tanh of the Gaussian sample; without it the action is unbounded."""
 
 
+def action_distribution(out: jax.Array, log_std_n: jax.Array, config: NetworkConfig) -> ActionDistribution:
+    """The distribution of the action [..., n] from what the actor puts out: [..., 2 n] for `std: state`, else [..., n]."""
+    if config.std == "state":
+        mean, log_std = jnp.split(out, 2, axis=-1)
+        log_std = log_std_n + log_std
+    else:
+        mean, log_std = out, jnp.broadcast_to(log_std_n, out.shape)
+    return ActionDistribution(mean, jnp.clip(log_std, *config.log_std_range), config.squash)
+
+
 class MLP(eqx.Module):
     """Fully connected layers, orthogonal initialisation (gain sqrt 2 inside; Saxe et al. 2014, arXiv 1312.6120)."""
 
@@ -86,13 +96,7 @@ class ActorCritic(eqx.Module):
 
     def distribution(self, observation_bn: jax.Array) -> ActionDistribution:
         """The distribution of the action [..., n] given the normalised policy observation."""
-        out = self.actor(observation_bn)
-        if self.config.std == "state":
-            mean, log_std = jnp.split(out, 2, axis=-1)
-            log_std = self.log_std + log_std
-        else:
-            mean, log_std = out, jnp.broadcast_to(self.log_std, out.shape)
-        return ActionDistribution(mean, jnp.clip(log_std, *self.config.log_std_range), self.config.squash)
+        return action_distribution(self.actor(observation_bn), self.log_std, self.config)
 
     def value(self, observation_bm: jax.Array) -> jax.Array:
         """Value [...], in units of the normalised return, given the normalised critic observation."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from realitygap_core.bank import require_known
 from realitygap_core.domain import Domain
 from realitygap_core.environment import Environment
-from realitygap_core.errors import CoreError
 from realitygap_core.policy import Policy
 from realitygap_core.ppo.networks import NetworkConfig
 from realitygap_core.ppo.temperature import TemperatureConfig
@@ -100,26 +100,8 @@ def _task(inputs: Mapping[str, Any], run: RunContext) -> tuple[dict[str, Any], T
     with document.locating():
         task = compile_task(learnt, run.catalog, robot, folder=path.parent, engine=inputs.get("engine"), domain=domain, training=True)
     if task.domain is not None:
-        _known(task.domain, task.nominal, inputs.get("domain", str(path)))
+        require_known(task.domain, task.nominal, where=inputs.get("domain", str(path)))
     return spec, task, task.domain
-
-
-def _known(domain: Domain, robot: Robot, where: str) -> None:
-    """Raises CoreError when the domain names a parameter that the robot does not have."""
-    from realitygap_core.parameters import describe
-
-    for name in domain.names:
-        try:
-            describe(robot, name)
-        except CoreError as error:
-            hint = (
-                f"{error.hint}; or give the `model` that the domain was made for"
-                if error.hint
-                else "give the `model` that the domain was made for"
-            )
-            raise CoreError(
-                f"the domain names '{name}', which model '{robot.name}' does not have: {error.message}", where=str(where), hint=hint
-            ) from None
 
 
 def _config(inputs: Mapping[str, Any]) -> PPOConfig:

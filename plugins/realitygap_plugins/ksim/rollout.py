@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from realitygap_core.domain import Domain
 from realitygap_core.environment import Environment
-from realitygap_core.parameters import channel_unit
+from realitygap_core.parameter_units import channel_unit
 from realitygap_core.policy import Policy
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.robot import Robot

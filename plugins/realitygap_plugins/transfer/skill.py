@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from realitygap.errors import InputError
+from realitygap_core.bank import require_known
 from realitygap_core.domain import Domain
-from realitygap_core.errors import CoreError
 from realitygap_core.evaluate import Evaluation, evaluate
-from realitygap_core.parameters import describe
 from realitygap_core.policy import Policy
 from realitygap_core.robot import Robot
 from realitygap_core.task import Task, compile_task
@@ -79,15 +78,8 @@ def _task(inputs: Mapping[str, Any], policy: Policy, run: RunContext, domain: Do
     with document.locating():
         # One engine for all verdicts: C MuJoCo, the reference, whatever the policy was trained on.
         task = compile_task(spec, run.catalog, robot, folder=path.parent, engine="mujoco", domain=domain)
-    for name in domain.names if domain is not None else ():
-        try:
-            describe(task.nominal, name)
-        except CoreError as error:
-            raise InputError(
-                f"the domain names '{name}', which model '{task.nominal.name}' does not have: {error.message}",
-                where=str(inputs.get("domain", "")) or None,
-                hint="give the `model` that the domain was made for",
-            ) from None
+    if domain is not None:
+        require_known(domain, task.nominal, where=inputs.get("domain"))
     if task.success is None:
         raise InputError(f"task '{task.name}' does not say what success is", where=str(path), hint="add `success` to the task")
     return task
