@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from realitygap_core.gap import by_command
+from realitygap_core.observed import observed_channels
 from realitygap_core.parameters import Applier
-from realitygap_core.recording import Log, Recording
-from realitygap_core.replay import Replay, observed_channels
+from realitygap_core.recording import Recording
+from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
 
 SENSITIVE = 0.5
@@ -40,11 +41,9 @@ def choose_logs(robot: Robot, recording: Recording, values: Mapping[str, float],
         ratios[log.name] = ratio
     stable = [name for name in ratios if ratios[name] <= SENSITIVE] or list(ratios)
     lost = [name for name in ratios if name not in stable]
-    groups: dict[str, list[str]] = {}
-    for name in stable:
-        groups.setdefault(_digest(recording.log(name)), []).append(name)
+    groups = [[log.name for log in group if log.name in stable] for group in by_command(recording)]
     # One log of each command in turn, the least sensitive commands first.
-    ranked = sorted(groups.values(), key=lambda group: min(ratios[name] for name in group))
+    ranked = sorted(filter(None, groups), key=lambda group: min(ratios[name] for name in group))
     order = [group[i] for i in range(max(map(len, ranked))) for group in ranked if i < len(group)]
     chosen: list[str] = []
     steps = 0
@@ -66,8 +65,3 @@ def compared_channels(robot: Robot, recording: Recording) -> list[str]:
     every = observed_channels(robot, recording)
     measured = [c for c in every if not (c.source == "qvel" and c.channel.role == "state")]
     return [c.name for c in (measured if any(c.source == "qpos" for c in measured) else every)]
-
-
-def _digest(log: Log) -> str:
-    commands = log.commands.values_tc
-    return hashlib.sha256(np.round(commands, 6).tobytes()).hexdigest()

@@ -18,7 +18,6 @@ R_ij = 2 sin(pi rho_ij / 6).
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,28 +131,6 @@ class Domain:
         for name in chosen:
             self._get(name)
         return sum(self.parameters[name].entropy() for name in chosen) + self._copula_entropy(chosen)
-
-    def standardised_entropy(self, bounds: Mapping[str, tuple[float, float]], scales: Mapping[str, str] | None = None) -> float:
-        """Joint entropy, nats, in coordinates that map `bounds` to [0, 1].
-
-        0 for the uniform over the bounds, negative for all else inside them. `bounds` names the parameters, each with
-        (low, high); a parameter whose entry in `scales` is `log` is measured in log x.
-        """
-        scales = scales or {}
-        total = self._copula_entropy(tuple(bounds))
-        for name, (low, high) in bounds.items():
-            m = self._get(name)
-            if isinstance(m, Fixed):
-                raise CoreError(f"'{name}' is fixed: it has no entropy", where=name)
-            if not low < high:
-                raise CoreError(f"the bounds [{low:g}, {high:g}] of '{name}' are empty", where=name)
-            if scales.get(name) == "log":
-                if low <= 0:
-                    raise CoreError(f"the bounds [{low:g}, {high:g}] of '{name}' are not positive, but its scale is log", where=name)
-                total += m.entropy() - m.mean_log() - math.log(math.log(high / low))
-            else:
-                total += m.entropy() - math.log(high - low)
-        return total
 
     def interval(self, name: str, mass: float = 0.95) -> tuple[float, float]:
         """The central interval that holds `mass` of one parameter's marginal: (low, high)."""

@@ -4,11 +4,8 @@ All columns of the finite-difference Jacobian are plants of one batch. Parameter
 those of scale `log` by their logarithm. A weak prior (`FitConfig.prior_sd` of the box about the start) keeps directions that the logs
 do not show where they were.
 
-Intervals: the residual of a replay is mostly model error and strongly correlated in time, so the usual covariance s^2 (J'J)^-1 is far
-too narrow. Here it is the sandwich H^-1 (sum over blocks of g g') H^-1 with g = J_b' r_b the gradient of a block of consecutive
-samples (White 1980, doi:10.2307/1912934; clustered as in Liang and Zeger 1986, doi:10.1093/biomet/73.1.13), blocks longer than the
-correlation, Student's t of the number of blocks. On top comes the error of the start: a replay begins at one noisy sample,
-and what that does to the estimate is propagated to first order.
+The intervals are those of `intervals`, for errors that are correlated in time. On top comes the error of the start: a replay begins at one
+noisy sample, and what that does to the estimate is propagated to first order.
 """
 
 from __future__ import annotations
@@ -19,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
-from scipy.stats import t as student
 
 from realitygap_core.errors import CoreError
 from realitygap_core.gap import ChannelGap, gaps
+from realitygap_core.intervals import Direction, blocks_of, covariance_of, directions, freedom, half_width
+from realitygap_core.least_squares import bounded_step, reduced
 from realitygap_core.parameters import Applier, ParameterInfo, describe
 from realitygap_core.plant import Floats, Plant
 from realitygap_core.replay import Replay
@@ -47,7 +44,7 @@ class FitConfig:
     level: float = 0.95
     """Level of the intervals."""
     min_blocks: int = 12
-    """Fewest blocks of the sandwich, over all logs."""
+    """Fewest blocks of the sandwich, over all logs; never fewer than two a parameter."""
     max_blocks: int = 60
     """Most blocks; more would be shorter than the correlation."""
 
@@ -74,18 +71,6 @@ class Estimate:
     """The search ended on a bound; the interval then says little."""
     identified: bool
     """Whether the logs say more about it than the bounds did."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Direction:
-    """A combination of parameters that the logs do not fix."""
-
-    parts: Mapping[str, float]
-    """Parameter to its share (of its bounds' width), largest first; the sum of squares is 1."""
-    sd: float
-    """Standard deviation along it, as a part of the unit box."""
-    text: str
-    """In plain words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,22 +106,19 @@ class Problem:
         names: Sequence[str],
         *,
         bounds: Mapping[str, tuple[float, float]] | None = None,
-        weights: Mapping[str, float] | None = None,
-        fixed: Mapping[str, float] | None = None,
+        weights: Mapping[str, Floats | float] | None = None,
     ) -> None:
-        """`weights` divide the residuals of a channel (None: the spread of its recorded values); `fixed` are values of parameters not
-        searched.
+        """`weights` divide the residuals of a channel (None: `channel_scales`).
 
         Raises:
             CoreError: unknown names, bounds that are no interval.
         """
         self.replay = replay
         self.names = tuple(names)
-        self.fixed = {name: value for name, value in (fixed or {}).items() if name not in self.names}
         self.infos = tuple(describe(replay.robot, name) for name in self.names)
         self.weights = dict(weights) if weights is not None else channel_scales(replay)
         self.low, self.high, self.log = _bounds(self.infos, bounds or {})
-        self._applier = Applier(replay.robot, (*self.names, *self.fixed))
+        self._applier = Applier(replay.robot, self.names)
         self._plants: list[Plant] = []
         self._real = replay.real
         self._last: tuple[Floats, float, Floats, Floats] | None = None
@@ -153,6 +135,19 @@ class Problem:
         x = np.array([values.get(info.name, info.nominal) for info in self.infos], dtype=float)
         x = np.clip(np.where(np.isfinite(x), x, self.high), self.low, self.high)
         return np.clip((self._y(x) - self._y_low) / (self._y_high - self._y_low), 0.0, 1.0)
+
+    @property
+    def resolution(self) -> float:
+        """Mean square of the weighted residual that a rounding to the smallest step of each channel makes (a step's square / 12): what the
+        logs cannot show."""
+        total, samples = 0.0, 0
+        for name, real in self._real.items():
+            steps = np.abs(np.diff(real))
+            least = float(np.min(steps[steps > 0], initial=math.inf))
+            if math.isfinite(least):
+                total += len(real) * float(np.mean((least / self.weights[name]) ** 2)) / 12.0
+            samples += len(real)
+        return total / samples
 
     @property
     def width(self) -> Floats:
@@ -177,13 +172,11 @@ class Problem:
     def simulate(self, z_bk: Floats, start_shifts: Floats | None = None) -> dict[str, Floats]:
         """What the plants at points [B, k] show, by channel [B, samples]; `start_shifts` as in `Replay.simulate`."""
         values = self.values(z_bk)
-        fixed = np.tile(list(self.fixed.values()), (len(values), 1)).reshape(len(values), -1)
-        full = np.concatenate([values, fixed], axis=1)
-        if len(self._plants) < len(full):
-            self._plants = self._applier.plants(full)
+        if len(self._plants) < len(values):
+            self._plants = self._applier.plants(values)
             plants = self._plants
         else:
-            plants = self._applier.plants(full, into=self._plants)
+            plants = self._applier.plants(values, into=self._plants)
         self.evaluations += len(plants)
         return self.replay.simulate(plants, start_shifts)
 
@@ -256,9 +249,20 @@ def _bounds(infos: Sequence[ParameterInfo], bounds: Mapping[str, tuple[float, fl
     return low, high, log
 
 
-def channel_scales(replay: Replay) -> dict[str, float]:
-    """Spread of the recorded values of each channel: what makes residuals of different units comparable."""
-    return {name: float(np.std(values)) or 1.0 for name, values in replay.real.items()}
+def channel_scales(replay: Replay) -> dict[str, Floats]:
+    """Spread of a channel's recorded values in the log of each sample [samples], at least a tenth of that over all logs.
+
+    It makes residuals of different units comparable, and logs of small and of large motion: what a model does wrong grows with the motion.
+    """
+    scales = {}
+    for name, values in replay.real.items():
+        whole = float(np.std(values)) or 1.0
+        scales[name] = np.full(len(values), whole)
+        for log in replay.recording.log_names:
+            mask = replay.log_mask(name, log)
+            if np.any(mask):
+                scales[name][mask] = max(float(np.std(values[mask])), 0.1 * whole)
+    return scales
 
 
 def fit(
@@ -267,8 +271,7 @@ def fit(
     *,
     start: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    weights: Mapping[str, float] | None = None,
-    fixed: Mapping[str, float] | None = None,
+    weights: Mapping[str, Floats | float] | None = None,
     config: FitConfig | None = None,
     check: Callable[[], None] | None = None,
 ) -> Fit:
@@ -279,8 +282,7 @@ def fit(
         names: parameters to search.
         start: values to begin at; nominal ones where a name is missing.
         bounds: (low, high) by name; the parameter's own where a name is missing.
-        weights: what a residual of a channel is divided by; None: `channel_scales`.
-        fixed: values of parameters that are not searched.
+        weights: what the residuals of a channel are divided by [samples]; None: `channel_scales`.
         config: None: the defaults.
         check: called before every iteration; may raise to stop.
 
@@ -290,7 +292,7 @@ def fit(
     if not names:
         raise CoreError("no parameters to fit", hint="name at least one, or let `auto` choose")
     settings = config or FitConfig()
-    problem = Problem(replay, names, bounds=bounds, weights=weights, fixed=fixed)
+    problem = Problem(replay, names, bounds=bounds, weights=weights)
     z0 = problem.unit(start or {})
     z, converged = solve(problem, z0, settings, check=check)
     return conclude(problem, z, settings, converged=converged)
@@ -336,48 +338,21 @@ def solve(problem: Problem, z0: Floats, config: FitConfig, *, check: Callable[[]
     return z, False
 
 
-def reduced(jacobian: Floats) -> tuple[Floats, Floats, Floats]:
-    """(q, r, norms): the QR decomposition of the Jacobian with its columns scaled to norm 1, and the norms [k]."""
-    norms = np.linalg.norm(jacobian, axis=0)
-    norms = np.maximum(norms, 1e-8 * max(float(norms.max()), 1e-300))
-    q, r = np.linalg.qr(jacobian / norms)
-    return q, r, norms
-
-
-def bounded_step(r: Floats, projected: Floats, norms: Floats, z: Floats, damping: float) -> Floats:
-    """The step d [k] of least |residual + J d|^2 + damping |D d|^2 with z + d in the unit box, D^2 the diagonal of J'J (Marquardt).
-
-    `r`, `norms` from `reduced(J)`, `projected` is q' residual.
-    """
-    matrix = np.concatenate([r, math.sqrt(damping) * np.eye(len(z))])
-    target = np.concatenate([-projected, np.zeros(len(z))])
-    low, high = -z * norms, (1.0 - z) * norms
-    solved = lsq_linear(matrix, target, bounds=(np.minimum(low, -1e-300), np.maximum(high, 1e-300)), method="bvls")
-    return np.asarray(np.clip(z + solved.x / norms, 0.0, 1.0) - z)
-
-
 def conclude(problem: Problem, z: Floats, config: FitConfig, *, converged: bool = True) -> Fit:
     """Intervals, identifiability and gap at a point of the unit box."""
     residual, jacobian = problem.linearise(z, config.step, central=True)
     simulated = problem.simulate(z[None])
-    blocks, effective = blocks_of(problem, residual, config)
-    variance = float(residual @ residual) / len(residual)
-    # In the units of the residual, a prior that knows no more than the bounds do (a uniform one has sd 1 / sqrt(12)).
-    hessian = jacobian.T @ jacobian
-    inflation = len(residual) / effective
-    precision = hessian / (variance * inflation) + 12.0 * np.eye(len(z))
-    covariance = _sandwich(jacobian, residual, blocks, 12.0 * variance)
-    started = np.linalg.solve(hessian + 12.0 * variance * np.eye(len(z)), jacobian.T @ problem.start_effects(z, residual))
+    blocks, effective = _blocks(problem, residual, config)
+    covariance, bayes = covariance_of(jacobian, residual, blocks, effective, least_variance=problem.resolution)
+    variance = max(float(residual @ residual) / len(residual), problem.resolution)
+    hessian = jacobian.T @ jacobian + 12.0 * variance * np.eye(len(z))
+    started = np.linalg.solve(hessian, jacobian.T @ problem.start_effects(z, residual))
     covariance = covariance + started @ started.T
-    bayes: Floats = np.asarray(np.linalg.inv(precision), dtype=np.float64)
-    # The sandwich is blind to directions without any information; the Bayes covariance with the effective sample size is a floor.
-    covariance = _at_least(covariance, bayes)
-    freedom = max(1, len(np.unique(blocks)) - 1)
-    quantile = float(student.ppf(0.5 + config.level / 2, freedom))
-    estimates = []
     sd = np.sqrt(np.diag(covariance))
+    half = half_width(sd, config.level, freedom(blocks, len(z)))
+    estimates = []
     for index, info in enumerate(problem.infos):
-        ends = problem.values(np.clip(np.stack([z - quantile * sd, z + quantile * sd]), 0.0, 1.0))[:, index]
+        ends = problem.values(np.clip(np.stack([z - half, z + half]), 0.0, 1.0))[:, index]
         estimates.append(
             Estimate(
                 name=info.name,
@@ -391,7 +366,7 @@ def conclude(problem: Problem, z: Floats, config: FitConfig, *, converged: bool 
                 identified=bool(sd[index] < 0.5 / math.sqrt(12)),
             )
         )
-    values = dict(zip(problem.names, problem.values(z).tolist(), strict=True)) | problem.fixed
+    values = dict(zip(problem.names, problem.values(z).tolist(), strict=True))
     return Fit(
         values=values,
         estimates=tuple(estimates),
@@ -405,89 +380,18 @@ def conclude(problem: Problem, z: Floats, config: FitConfig, *, converged: bool 
     )
 
 
-def blocks_of(problem: Problem, residual: Floats, config: FitConfig) -> tuple[NDArray[np.intp], float]:
-    """(block of each residual [n], effective number of samples): blocks of consecutive time, the same for all channels.
-
-    A block is at least four times the integrated autocorrelation time of the slowest channel, unless that leaves fewer than `min_blocks`.
-    """
+def _blocks(problem: Problem, residual: Floats, config: FitConfig) -> tuple[NDArray[np.intp], float]:
     replay = problem.replay
-    longest, effective, at = 0.0, 0.0, 0
-    spans: list[tuple[Floats, NDArray[np.intp]]] = []
-    for name in replay.channels:
-        owners, times = replay.segment_of(name), replay.times(name)
-        part = residual[at : at + len(owners)]
-        at += len(owners)
-        spans.append((times, owners))
-        for segment in np.unique(owners):
-            mine = part[owners == segment]
-            tau = correlation_time(mine)
-            interval = float(np.median(np.diff(times[owners == segment]))) if len(mine) > 1 else 0.0
-            longest = max(longest, tau * interval)
-            effective += len(mine) / tau
-    total = sum(segment.steps for segment in replay.segments) * replay.dt
-    count = int(np.clip(total / max(4.0 * longest, 1e-9), config.min_blocks, config.max_blocks))
-    length = total / count
-    labels = []
-    for times, owners in spans:
-        starts = np.array([segment.start for segment in replay.segments])
-        labels.append(owners * (count + 1) + np.floor((times - starts[owners]) / length + 1e-9).astype(np.intp))
-    _, blocks = np.unique(np.concatenate(labels), return_inverse=True)
-    return blocks.astype(np.intp), max(effective, float(len(problem.names)) + 1.0)
-
-
-def correlation_time(values: Floats) -> float:
-    """Integrated autocorrelation time in samples, at least 1: 1 + 2 sum rho, cut where tau < lag / 5 (Sokal 1997)."""
-    n = len(values)
-    if n < 4 or not np.any(values):
-        return 1.0
-    # About zero, not about the mean: a constant residual is perfectly correlated.
-    spectrum = np.fft.rfft(values, 2 * n)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[:n] / float(values @ values)
-    tau = 2.0 * np.cumsum(correlation) - 1.0
-    window = np.flatnonzero(np.arange(n) >= 5.0 * tau)
-    return float(np.clip(tau[window[0]] if len(window) else tau[-1], 1.0, n))
-
-
-def _sandwich(jacobian: Floats, residual: Floats, blocks: NDArray[np.intp], prior: float) -> Floats:
-    count = int(blocks.max()) + 1
-    scores = np.zeros((count, jacobian.shape[1]))
-    np.add.at(scores, blocks, jacobian * residual[:, None])
-    k = jacobian.shape[1]
-    meat = scores.T @ scores * (count / max(1, count - 1)) * (len(residual) - 1) / max(1, len(residual) - k)
-    bread = np.linalg.inv(jacobian.T @ jacobian + prior * np.eye(k))
-    return np.asarray(bread @ meat @ bread)
-
-
-def _at_least(covariance: Floats, floor: Floats) -> Floats:
-    """Covariance with no variance along any direction below that of `floor`: larger of both along their common axes."""
-    root = np.linalg.cholesky(floor + 1e-18 * np.eye(len(floor)))
-    inner = np.linalg.solve(root, np.linalg.solve(root, covariance).T)
-    values, vectors = np.linalg.eigh((inner + inner.T) / 2)
-    half = root @ vectors
-    return np.asarray(half * np.maximum(values, 1.0) @ half.T)
-
-
-def directions(names: Sequence[str], covariance: Floats) -> tuple[Direction, ...]:
-    """Eigenvectors of the posterior covariance (unit box) along which the logs halve the prior's spread at most, worst first."""
-    values, vectors = np.linalg.eigh(covariance)
-    found = []
-    for index in np.argsort(values)[::-1]:
-        sd = math.sqrt(float(values[index]))
-        if sd < 0.5 / math.sqrt(12):
-            break
-        vector = vectors[:, index]
-        order = np.argsort(np.abs(vector))[::-1]
-        main = [int(i) for i in order if abs(vector[i]) > 0.25]
-        sign = 1.0 if vector[main[0]] > 0 else -1.0
-        parts = {names[i]: float(sign * vector[i]) for i in main}
-        found.append(Direction(parts=parts, sd=sd, text=_in_words(parts)))
-    return tuple(found)
-
-
-def _in_words(parts: Mapping[str, float]) -> str:
-    names = list(parts)
-    if len(names) == 1:
-        return f"the logs say next to nothing about {names[0]}"
-    first, *others = names
-    moves = ", ".join(f"{'raising' if parts[other] > 0 else 'lowering'} {other}" for other in others)
-    return f"raising {first} together with {moves} changes next to nothing that the logs show; they cannot be told apart"
+    owners = [replay.segment_of(name) for name in replay.channels]
+    parts = np.split(residual, np.cumsum([len(owner) for owner in owners])[:-1])
+    k = len(problem.names)
+    blocks, effective = blocks_of(
+        parts,
+        [replay.times(name) for name in replay.channels],
+        owners,
+        np.array([segment.start for segment in replay.segments]),
+        sum(segment.steps for segment in replay.segments) * replay.dt,
+        least=max(config.min_blocks, 2 * k),
+        most=max(config.max_blocks, 2 * k),
+    )
+    return blocks, max(effective, k + 1.0)

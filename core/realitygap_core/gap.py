@@ -55,8 +55,8 @@ def measure(replay: Replay, plant: Plant) -> dict[str, ChannelGap]:
     return gaps(replay, {name: shown[0] for name, shown in replay.simulate([plant]).items()})
 
 
-def repeats(recording: Recording) -> list[tuple[Log, ...]]:
-    """Groups of two or more logs that were given the same commands at the same times, by content (to a microsecond and seven digits)."""
+def by_command(recording: Recording) -> list[tuple[Log, ...]]:
+    """Logs in groups that were given the same commands at the same times, by content (to a microsecond and seven digits)."""
     groups: dict[str, list[Log]] = {}
     for log in recording.data.values():
         digest = hashlib.sha256()
@@ -65,7 +65,12 @@ def repeats(recording: Recording) -> list[tuple[Log, ...]]:
         scale = float(np.max(np.abs(commands.values_tc))) or 1.0
         digest.update((np.round(commands.values_tc / scale * 1e7) + 0.0).tobytes() + f"{scale:.6g}".encode())
         groups.setdefault(digest.hexdigest(), []).append(log)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
+    return [tuple(group) for group in groups.values()]
+
+
+def repeats(recording: Recording) -> list[tuple[Log, ...]]:
+    """Those groups of `by_command` that have two or more logs."""
+    return [group for group in by_command(recording) if len(group) > 1]
 
 
 def noise_floor(recording: Recording, channels: Sequence[str]) -> dict[str, float] | None:

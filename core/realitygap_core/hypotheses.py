@@ -16,6 +16,8 @@ Kind = Literal["observation", "dynamics", "structure", "overconfidence", "latenc
 
 _OBSERVATION = ("sensor_offset", "sensor_scale", "sensor_delay")
 _LATENCY = ("delay", "latency")
+DELAYS = ("delay", "latency", "sensor_delay")
+"""Kinds of parameters that are times."""
 _TERMS = ("frictionloss", "damping", "stiffness", "armature", "command_offset", "velocity_gain")
 _MECHANICS = ("mass", "damping", "frictionloss", "stiffness", "armature", "gain", "velocity_gain", "com_x", "com_y", "com_z")
 
@@ -56,8 +58,11 @@ def hypotheses(replay: Replay, infos: Mapping[str, ParameterInfo], beliefs: Mapp
         if name not in infos:
             raise unknown("parameter", name, infos, where=replay.robot.where)
     found = []
-    for channel in dict.fromkeys(_shown_targets(replay)):
-        for kind, words in (("sensor_offset", "offset"), ("sensor_scale", "scale")):
+    shown = list(dict.fromkeys(_shown_targets(replay)))
+    # One late channel among several shows; all of them late is the same as late commands.
+    faults = {"sensor_offset": "offset", "sensor_scale": "scale", **({"sensor_delay": "delay"} if len(shown) > 1 else {})}
+    for channel in shown:
+        for kind, words in faults.items():
             if (name := f"{kind}[{channel}]") in infos:
                 found.append(Hypothesis(kind="observation", names=(name,), label=f"observation: {words} of {channel}"))
     delays = [n for n in beliefs if split(n)[0] in _LATENCY]

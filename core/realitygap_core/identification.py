@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from realitygap_core.candidates import NEUTRAL
 from realitygap_core.domain import nearest_correlation
 from realitygap_core.fit import Estimate, Fit, FitConfig, channel_scales, fit
 from realitygap_core.parameters import describe
 from realitygap_core.replay import Replay
 from realitygap_core.selection import Selection, identifiable
-from realitygap_core.structure import NEUTRAL, Found, SearchConfig, search
+from realitygap_core.structure import Found, SearchConfig, search
 
 _LEAST_SD = 1e-6
+_NORMAL_95 = 1.959963984540054
 _LAST = FitConfig(max_iterations=4, tolerance=1e-3)
 
 
@@ -30,6 +32,8 @@ class Identified:
     """Terms that the nominal model lacks, in the order in which they were found."""
     left_out: dict[str, str]
     """Parameters that keep their nominal value, and why."""
+    bounds: dict[str, tuple[float, float]]
+    """Bounds that the fit used where they are not the parameter's own: the user's, and those of the search for terms."""
     evaluations: int
     """Replays of one plant through the training logs, all stages together."""
 
@@ -67,13 +71,12 @@ def identify(
     short = FitConfig(max_iterations=6, tolerance=1e-2)
     first = fit(replay, selection.names, start=start, bounds=bounds, weights=weights, config=short, check=check)
     evaluations = first.evaluations
-    released = [name for name, reason in selection.left_out.items() if "apart" in reason]
     found: tuple[Found, ...] = ()
     current, values = selection.names, first.values
     reached = dict(bounds or {})
     if settings.max_terms > 0:
         structure = search(
-            replay, current, values, weights=weights, bounds=bounds, released=released, config=settings, report=report, check=check
+            replay, current, values, weights=weights, bounds=bounds, released=selection.tied, config=settings, report=report, check=check
         )
         evaluations += structure.evaluations
         found, current, values, reached = structure.found, structure.names, structure.values, structure.bounds
@@ -90,7 +93,7 @@ def identify(
             left_out |= dict.fromkeys(vague, "the logs say next to nothing about it")
             final = again
     found = tuple(item for item in found if all(name in final.values for name in item.parameters))
-    return Identified(fit=final, found=found, left_out=left_out, evaluations=evaluations)
+    return Identified(fit=final, found=found, left_out=left_out, bounds=dict(reached), evaluations=evaluations)
 
 
 def _vague(replay: Replay, result: Fit) -> set[str]:
@@ -123,6 +126,10 @@ def posterior(
         low, high = (bounds or {}).get(estimate.name, (info.low, info.high))
         sd = max(estimate.sd, _LEAST_SD * (math.log(high / low) if estimate.log else high - low))
         sds.append(sd)
+        # The interval is Student's: few blocks make it wider than 1.96 deviations, and so must be what is drawn from. An end on a bound
+        # is cut off, so the wider side tells.
+        ends = np.array([estimate.low, estimate.value, estimate.high])
+        sd = max(sd, float(np.max(np.diff(np.log(ends) if estimate.log else ends))) / _NORMAL_95)
         if estimate.log:
             entry = {"distribution": "log_gaussian", "median": estimate.value, "log_std": sd, "low": low, "high": high}
         else:

@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def import_recording(
         raise CoreError(
             f"'{path.name}' is a raw log and needs a mapping",
             where=str(path),
-            hint="draft one: `skills init-robot MODEL LOG`, then give it as `mapping`",
+            hint=f"draft one: `skills init-robot MODEL {path.name}`, then give it as `mapping`",
         )
     parsed = mapping if isinstance(mapping, LogMapping) else LogMapping.parse(mapping, robot)
     tables = read_table(path, format=parsed.format, log_column=parsed.log_column, readers=readers)
@@ -184,17 +185,37 @@ def _column(table: Table, name: str, log: str, title: str, item: ChannelMapping 
 
 
 def _floats(column: NDArray[Any], name: str, place: str) -> NDArray[np.float64]:
+    values = numbers(column)
+    if isinstance(values, NotANumber):
+        hint = (
+            "is it a second header line? remove it, or map another column" if values.row == 0 else "repair the row, or map another column"
+        )
+        raise CoreError(f"{place}, row {values.row}, column '{name}': {values.cell} is not a number", hint=hint)
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotANumber:
+    """The first cell of a column that is no number."""
+
+    row: int
+    """From 0."""
+    cell: str
+    """What it holds, quoted and shortened."""
+
+
+def numbers(column: NDArray[Any]) -> NDArray[np.float64] | NotANumber:
+    """A column of a log as numbers, NaN where a cell is blank; or what it holds instead."""
     if column.dtype.kind in "fiub":
         return column.astype(np.float64)
+    values = np.empty(len(column))
     for row, cell in enumerate(column.tolist()):
-        text = "" if cell is None else str(cell).strip()
+        text = cell.decode("utf-8", errors="replace") if isinstance(cell, bytes) else "" if cell is None else str(cell)
         try:
-            float(text or "nan")
+            values[row] = float(text.strip() or "nan")
         except ValueError:
-            raise CoreError(
-                f"{place}, row {row}, column '{name}': '{text[:40]}' is not a number", hint="repair the row, or map another column"
-            ) from None
-    return np.asarray([float(str(cell).strip() or "nan") if cell is not None else np.nan for cell in column.tolist()])
+            return NotANumber(row=row, cell=repr(text[:40]))
+    return values
 
 
 def _origin(raw_t: NDArray[Any], unit: str) -> Fraction:

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, special, stats
+from scipy import special, stats
 
 from realitygap_core.errors import CoreError, unknown
+from realitygap_core.truncation import HALF_LOG_2PIE, Truncation
 
 Floats = NDArray[np.float64]
-_HALF_LOG_2PIE = 0.5 * math.log(2 * math.pi * math.e)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,6 @@ class Marginal(ABC):
     def quantile(self, mass: ArrayLike) -> Floats:
         """Value below which a share `mass` of the distribution lies."""
         return self.from_normal(special.ndtri(np.asarray(mass, dtype=np.float64)))
-
-    def mean_log(self) -> float:
-        """E[log x]; needs a positive support."""
-        if self.support[0] < 0:
-            raise CoreError(f"a {self.kind} distribution that reaches {self.support[0]:g} has no logarithm")
-        value, _ = integrate.quad(
-            lambda z: math.log(float(self.from_normal(z))) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi), -9, 9, limit=200
-        )
-        return float(value)
 
     def numbers(self) -> dict[str, float]:
         """The fields of the document that are numbers."""
@@ -129,10 +120,8 @@ class LogUniform(Marginal):
         return np.where(inside, -np.log(np.where(inside, x, 1.0)) - math.log(math.log(self.high / self.low)), -np.inf)
 
     def entropy(self) -> float:
-        return self.mean_log() + math.log(math.log(self.high / self.low))
-
-    def mean_log(self) -> float:
-        return 0.5 * (math.log(self.low) + math.log(self.high))
+        mean_log = 0.5 * (math.log(self.low) + math.log(self.high))
+        return mean_log + math.log(math.log(self.high / self.low))
 
     def problem(self) -> tuple[str, str] | None:
         return ("low", f"low {self.low:g} must be positive for a log_uniform") if self.low <= 0 else _ordered(self.low, self.high)
@@ -160,54 +149,10 @@ class Gaussian(Marginal):
         return np.asarray(-0.5 * self.to_normal(x) ** 2 - math.log(self.std) - 0.5 * math.log(2 * math.pi))
 
     def entropy(self) -> float:
-        return _HALF_LOG_2PIE + math.log(self.std)
+        return HALF_LOG_2PIE + math.log(self.std)
 
     def problem(self) -> tuple[str, str] | None:
         return ("std", f"std {self.std:g} must be positive") if self.std <= 0 else None
-
-
-class _Truncation:
-    """A standard normal cut to [a, b], computed on the side of the mean where the tails keep their digits."""
-
-    def __init__(self, a: float, b: float) -> None:
-        self.a, self.b = a, b
-        # Phi(b) - Phi(a) loses everything to rounding far in the right tail; by symmetry work in the left one there.
-        self.flip = a > 0
-        self.left, self.right = (-b, -a) if self.flip else (a, b)
-        low, high = special.log_ndtr(self.left), special.log_ndtr(self.right)
-        self.log_mass = float(high + np.log1p(-np.exp(low - high)))
-
-    def from_normal(self, z: ArrayLike) -> Floats:
-        z = -np.asarray(z) if self.flip else np.asarray(z)
-        low = special.log_ndtr(self.left)
-        inner = np.logaddexp(low, special.log_ndtr(z) + self.log_mass)
-        y = np.clip(special.ndtri_exp(np.minimum(inner, -1e-300)), self.left, self.right)
-        return np.asarray(-y if self.flip else y)
-
-    def to_normal(self, y: ArrayLike) -> Floats:
-        y = np.clip(-np.asarray(y) if self.flip else np.asarray(y), self.left, self.right)
-        low, here = special.log_ndtr(self.left), special.log_ndtr(y)
-        with np.errstate(divide="ignore"):
-            log_share = here + np.log(-np.expm1(np.minimum(low - here, 0.0))) - self.log_mass
-        z = np.asarray(special.ndtri_exp(np.minimum(log_share, 0.0)))
-        return -z if self.flip else z
-
-    def log_density(self, y: Floats) -> Floats:
-        inside = (y >= self.a) & (y <= self.b)
-        return np.where(inside, -0.5 * y**2 - 0.5 * math.log(2 * math.pi) - self.log_mass, -np.inf)
-
-    def _pull(self, y: float) -> float:
-        """phi(y) / mass, zero at infinity."""
-        return math.exp(-0.5 * y * y - 0.5 * math.log(2 * math.pi) - self.log_mass) if math.isfinite(y) else 0.0
-
-    def mean(self) -> float:
-        return self._pull(self.a) - self._pull(self.b)
-
-    def entropy(self) -> float:
-        edge = (self.a * self._pull(self.a) if math.isfinite(self.a) else 0.0) - (
-            self.b * self._pull(self.b) if math.isfinite(self.b) else 0.0
-        )
-        return _HALF_LOG_2PIE + self.log_mass + 0.5 * edge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +166,8 @@ class TruncatedGaussian(Marginal):
     high: float
 
     @property
-    def _cut(self) -> _Truncation:
-        return _Truncation((self.low - self.mean) / self.std, (self.high - self.mean) / self.std)
+    def _cut(self) -> Truncation:
+        return Truncation((self.low - self.mean) / self.std, (self.high - self.mean) / self.std)
 
     def from_normal(self, z: ArrayLike) -> Floats:
         return np.clip(self.mean + self.std * self._cut.from_normal(z), self.low, self.high)
@@ -265,11 +210,11 @@ class LogGaussian(Marginal):
     high: float | None = None
 
     @property
-    def _cut(self) -> _Truncation:
+    def _cut(self) -> Truncation:
         low, high = self.support
         below = (math.log(low / self.median) / self.log_std) if low > 0 else -math.inf
         above = (math.log(high / self.median) / self.log_std) if math.isfinite(high) else math.inf
-        return _Truncation(below, above)
+        return Truncation(below, above)
 
     def from_normal(self, z: ArrayLike) -> Floats:
         return np.clip(self.median * np.exp(self.log_std * self._cut.from_normal(z)), *self.support)
@@ -286,10 +231,8 @@ class LogGaussian(Marginal):
         return np.where(inside, value, -np.inf)
 
     def entropy(self) -> float:
-        return self._cut.entropy() + math.log(self.log_std) + self.mean_log()
-
-    def mean_log(self) -> float:
-        return math.log(self.median) + self.log_std * self._cut.mean()
+        mean_log = math.log(self.median) + self.log_std * self._cut.mean()
+        return self._cut.entropy() + math.log(self.log_std) + mean_log
 
     def problem(self) -> tuple[str, str] | None:
         if self.median <= 0:

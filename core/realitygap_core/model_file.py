@@ -11,7 +11,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from realitygap_core.parameters import TARGETS, Applier, make_inertia_explicit, split
+from realitygap_core.model_fields import make_inertia_explicit
+from realitygap_core.parameter_kinds import TARGETS
+from realitygap_core.parameters import Applier, split
 from realitygap_core.robot import NUMERIC_PREFIX, Robot
 
 

@@ -8,8 +8,9 @@ What happens to a command on its way to `ctrl`, and to a position on its way int
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -24,6 +25,17 @@ ACTUATOR_PATH = {"delay": 0.0, "command_offset": 0.0, "command_scale": 1.0, "com
 """Kinds of parameters on the way of a command, with the value that changes nothing."""
 CHANNEL_PATH = {"sensor_offset": 0.0, "sensor_scale": 1.0, "sensor_delay": 0.0, "sensor_noise": 0.0}
 """Kinds of parameters on the way of a measurement, with the value that changes nothing."""
+PATH_FIELDS = {
+    "delay": "delay_u",
+    "command_offset": "offset_u",
+    "command_scale": "scale_u",
+    "command_rate": "rate_u",
+    "sensor_offset": "sensor_offset_c",
+    "sensor_scale": "sensor_scale_c",
+    "sensor_delay": "sensor_delay_c",
+    "sensor_noise": "sensor_noise_c",
+}
+"""Kind of parameter to the field of `SignalPath` that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +76,24 @@ class SignalPath:
             raise unknown("actuator", name, self.actuators)
         return self.actuators.index(name)
 
+    def changed(self, entries: Iterable[tuple[str, str, float]]) -> SignalPath:
+        """The path with other values: (kind, actuator or channel, value), in order; kind `latency` sets every delay."""
+        arrays: dict[str, Any] = {}
+        for kind, target, value in entries:
+            field = PATH_FIELDS["delay" if kind == "latency" else kind]
+            array = arrays.setdefault(field, getattr(self, field).copy())
+            names = self.channels if kind in CHANNEL_PATH else self.actuators
+            array[slice(None) if kind == "latency" else names.index(target)] = value
+        return replace(self, **arrays) if arrays else self
+
     def as_values(self) -> dict[str, float]:
         """The entries that change something, by parameter name: `{"delay[motor]": 0.004}`."""
         values: dict[str, float] = {}
-        for kinds, names, arrays in (
-            (ACTUATOR_PATH, self.actuators, (self.delay_u, self.offset_u, self.scale_u, self.rate_u)),
-            (CHANNEL_PATH, self.channels, (self.sensor_offset_c, self.sensor_scale_c, self.sensor_delay_c, self.sensor_noise_c)),
-        ):
-            for (kind, neutral), array in zip(kinds.items(), arrays, strict=True):
-                values |= {f"{kind}[{name}]": float(value) for name, value in zip(names, array, strict=True) if name and value != neutral}
+        for kind, neutral in (ACTUATOR_PATH | CHANNEL_PATH).items():
+            names = self.channels if kind in CHANNEL_PATH else self.actuators
+            for name, value in zip(names, getattr(self, PATH_FIELDS[kind]), strict=True):
+                if name and value != neutral:
+                    values[f"{kind}[{name}]"] = float(value)
         return values
 
 
@@ -104,30 +125,18 @@ def signal_path(robot: Robot, values: Mapping[str, float] | None = None) -> Sign
         CoreError: a name that is not of the signal path, or whose target does not exist.
     """
     actuators, channels = actuator_names(robot), channel_names(robot)
-    arrays = {kind: np.full(len(actuators), neutral) for kind, neutral in ACTUATOR_PATH.items()}
-    arrays |= {kind: np.full(len(channels), neutral) for kind, neutral in CHANNEL_PATH.items()}
+    neutral = {PATH_FIELDS[kind]: np.full(len(actuators), value) for kind, value in ACTUATOR_PATH.items()}
+    neutral |= {PATH_FIELDS[kind]: np.full(len(channels), value) for kind, value in CHANNEL_PATH.items()}
+    entries = []
     for origin, given in ((robot.where, robot.path_values), (None, values or {})):
         for name, value in given.items():
             kind, _, rest = name.partition("[")
-            if name == "latency":
-                arrays["delay"][:] = value
-                continue
-            if kind not in arrays or not rest.endswith("]"):
-                known = [*(f"{k}[...]" for k in arrays), "latency"]
-                raise CoreError(f"'{name}' is not a parameter of the signal path", where=origin, hint=f"there are: {', '.join(known)}")
-            targets = actuators if kind in ACTUATOR_PATH else channels
-            if rest[:-1] not in targets:
-                raise unknown("actuator" if kind in ACTUATOR_PATH else "channel", rest[:-1], filter(None, targets), where=origin)
-            arrays[kind][targets.index(rest[:-1])] = value
-    return SignalPath(
-        actuators=actuators,
-        channels=channels,
-        delay_u=arrays["delay"],
-        offset_u=arrays["command_offset"],
-        scale_u=arrays["command_scale"],
-        rate_u=arrays["command_rate"],
-        sensor_offset_c=arrays["sensor_offset"],
-        sensor_scale_c=arrays["sensor_scale"],
-        sensor_delay_c=arrays["sensor_delay"],
-        sensor_noise_c=arrays["sensor_noise"],
-    )
+            if name != "latency":
+                if kind not in PATH_FIELDS or not rest.endswith("]"):
+                    known = [*(f"{k}[...]" for k in PATH_FIELDS), "latency"]
+                    raise CoreError(f"'{name}' is not a parameter of the signal path", where=origin, hint=f"there are: {', '.join(known)}")
+                targets = actuators if kind in ACTUATOR_PATH else channels
+                if rest[:-1] not in targets:
+                    raise unknown("actuator" if kind in ACTUATOR_PATH else "channel", rest[:-1], filter(None, targets), where=origin)
+            entries.append((kind, rest[:-1], value))
+    return SignalPath(actuators=actuators, channels=channels, **neutral).changed(entries)

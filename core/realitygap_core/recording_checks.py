@@ -19,6 +19,8 @@ GAP_FACTOR = 4.0
 """A step of more than this many median steps is a gap."""
 JITTER_SHARE = 0.05
 """Jitter is reported when 1 % of the steps lie farther from the median than this share of it."""
+LIKELY_RATES = (0.5, 1e5)
+"""Rates outside of this range, Hz, are more likely a wrong time unit; reported unless the rate was declared."""
 RATE_TOLERANCE = 0.05
 """Largest relative difference between a declared rate and the median step's."""
 
@@ -35,13 +37,18 @@ def check_signal(
     """Findings of one stream of one log.
 
     Raises:
-        CoreError: no rows, NaN or infinity, time that stands still or goes back, a rate that contradicts `rate_hz`, or a gap when `on_gap`
-            is `error`. The message names recording, log, row (from 0, within the log) and channel.
+        CoreError: no rows, one row of measurements, NaN or infinity, time that stands still or goes back, a rate that contradicts
+            `rate_hz`, or a gap when `on_gap` is `error`. The message names recording, log, row (from 0, within the log) and channel.
     """
     place = f"recording '{recording}', log '{log}'"
     t_t = signal.t_t
     if len(t_t) == 0:
         raise CoreError(f"{place}: no rows", hint="the log is empty or truncated; leave it out with `logs`")
+    if len(t_t) == 1 and any(channel.role != "command" for channel in signal.channels):
+        raise CoreError(
+            f"{place}, row 0, channel '{signal.channels[0].name}': the only row; a measurement needs at least two to be a motion",
+            hint="the log is truncated; leave it out with `logs`",
+        )
     bad = np.flatnonzero(~np.isfinite(t_t))
     if bad.size:
         raise CoreError(f"{place}, row {bad[0]}, channel 't': {_bad(t_t[bad[0]])}", hint="remove the row, or name another time column")
@@ -72,6 +79,9 @@ def check_signal(
             f"{place}, channel 't': {1 / median:.4g} Hz (median step {median * 1e3:.4g} ms) where {rate_hz:g} Hz is declared",
             hint="check the time unit (s, ms, us, ns) and `rate_hz` in the mapping",
         )
+    if rate_hz is None and not LIKELY_RATES[0] <= 1 / median <= LIKELY_RATES[1]:
+        message = f"{1 / median:.4g} Hz (median step {median:.4g} s) is no usual rate of a robot's log: check the time unit (s, ms, us, ns)"
+        findings.append(Finding(kind="rate", log=log, stream=stream, message=message, figures={"median_step": median}))
     gaps = np.flatnonzero(dt_t > GAP_FACTOR * median)
     if gaps.size:
         row = int(gaps[0]) + 1

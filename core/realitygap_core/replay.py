@@ -21,11 +21,13 @@ import numpy as np
 from mujoco import rollout
 from numpy.typing import NDArray
 
+from realitygap_core.command_timing import Command
 from realitygap_core.errors import CoreError
-from realitygap_core.parameters import is_position_servo
-from realitygap_core.plant import Floats, Plant, SignalPath, channel_names
+from realitygap_core.observed import Observed, observed_channels
+from realitygap_core.plant import Floats, Plant
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream
 from realitygap_core.robot import Robot
+from realitygap_core.segments import Segment, segments_of
 
 _DIVERGED = 1e6
 """A state beyond this is no motion of a robot."""
@@ -33,94 +35,6 @@ _BATCH_BYTES = 256 * 2**20
 """Largest state array of one call of the engine."""
 _PADDING = 1.1
 """Rollouts whose lengths differ by less than this factor run in one batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """A channel of the recording, resolved in the model."""
-
-    channel: Channel
-    """As recorded."""
-    path_index: int
-    """Its place along `c` of the plant's signal path."""
-    source: Literal["qpos", "qvel", "sensor"]
-    """Where the simulated quantity is found."""
-    address: int
-    """Index into that array."""
-
-    @property
-    def name(self) -> str:
-        """Name of the channel."""
-        return self.channel.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A piece of a log that is replayed from a recorded state."""
-
-    log: str
-    """Name of the log."""
-    start: float
-    """Time of the recorded state, s."""
-    steps: int
-    """Physics steps to its last sample."""
-    qpos: Floats
-    """Recorded positions [nq] at the start; the model's own where nothing is recorded."""
-    qvel: Floats
-    """Velocities [nv] at the start."""
-
-
-def observed_channels(robot: Robot, recording: Recording) -> tuple[Observed, ...]:
-    """The channels that the model can show: measurements of hinge and slide joints and scalar sensors.
-
-    Raises:
-        CoreError: a channel names a joint or a sensor that the model lacks.
-    """
-    found = []
-    for channel in recording.channels:
-        if channel.role == "command" or channel.target is None:
-            continue
-        resolved = _resolve(robot, channel)
-        if resolved is not None:
-            found.append(resolved)
-    return tuple(found)
-
-
-def _resolve(robot: Robot, channel: Channel) -> Observed | None:
-    assert channel.target is not None
-    model, name = robot.model, channel.target.name
-    names = channel_names(robot)
-    if channel.target.kind == "sensor":
-        sensor = robot.id("sensor", name)
-        kind, joint = mujoco.mjtSensor(model.sensor_type[sensor]), int(model.sensor_objid[sensor])
-        if kind == mujoco.mjtSensor.mjSENS_JOINTPOS:
-            return Observed(channel=channel, path_index=names.index(name), source="qpos", address=int(model.jnt_qposadr[joint]))
-        if kind == mujoco.mjtSensor.mjSENS_JOINTVEL:
-            return Observed(channel=channel, path_index=names.index(name), source="qvel", address=int(model.jnt_dofadr[joint]))
-        if model.sensor_dim[sensor] != 1:
-            return None
-        return Observed(channel=channel, path_index=names.index(name), source="sensor", address=int(model.sensor_adr[sensor]))
-    if channel.target.kind != "joint":
-        return None
-    joint = robot.id("joint", name)
-    if model.jnt_type[joint] not in (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)):
-        return None
-    if channel.quantity in ("position", ""):
-        same = _sensor_of(model, mujoco.mjtSensor.mjSENS_JOINTPOS, joint)
-        return Observed(channel=channel, path_index=names.index(same or name), source="qpos", address=int(model.jnt_qposadr[joint]))
-    if channel.quantity == "velocity":
-        same = _sensor_of(model, mujoco.mjtSensor.mjSENS_JOINTVEL, joint)
-        index = names.index(same) if same else -1
-        return Observed(channel=channel, path_index=index, source="qvel", address=int(model.jnt_dofadr[joint]))
-    return None
-
-
-def _sensor_of(model: mujoco.MjModel, kind: mujoco.mjtSensor, joint: int) -> str | None:
-    for sensor in range(model.nsensor):
-        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_SENSOR, sensor)
-        if name and model.sensor_type[sensor] == kind and model.sensor_objid[sensor] == joint:
-            return str(name)
-    return None
 
 
 class Replay:
@@ -176,11 +90,11 @@ class Replay:
         self.segments = tuple(
             segment
             for log in self.recording.data.values()
-            for segment in _segments(robot, log, self._start_channels, velocity, window, self.dt)
+            for segment in segments_of(robot, log, self._start_channels, velocity, window, self.dt)
         )
         if not self.segments:
             raise CoreError(f"recording '{recording.name}' has no log with at least two samples", where=recording.name)
-        self._commands = {log.name: _Command(robot, log) for log in self.recording.data.values()}
+        self._commands = {log.name: Command(robot, log) for log in self.recording.data.values()}
         self._samples = [_lay_out(item, self.segments, self.recording) for item in self.observed]
         self._groups = _groups([segment.steps for segment in self.segments])
 
@@ -198,11 +112,6 @@ class Replay:
     def start_addresses(self) -> tuple[tuple[str, int], ...]:
         """(channel, address in qpos) of the measured positions that a replay starts from."""
         return tuple((item.name, item.address) for item in self._start_channels if item.source == "qpos")
-
-    @property
-    def simulated_seconds(self) -> float:
-        """Seconds of physics that one plant costs."""
-        return float(sum(segment.steps for segment in self.segments) * self.dt)
 
     def segment_of(self, channel: str) -> NDArray[np.intp]:
         """Index of the segment of each sample of a channel [samples]."""
@@ -379,49 +288,6 @@ def _measure(plant: Plant, item: Observed, values: Floats, elapsed: Floats, dt: 
     return np.asarray(plant.path.sensor_scale_c[index] * shown + plant.path.sensor_offset_c[index])
 
 
-def _segments(
-    robot: Robot, log: Log, channels: Sequence[Observed], velocity: Literal["zero", "measured"], window: float | None, dt: float
-) -> Iterator[Segment]:
-    tracks = [(item, *log.channel(item.name)) for item in channels]
-    tracks = [(item, t[np.isfinite(v)], v[np.isfinite(v)]) for item, t, v in tracks]
-    if any(len(t) < 2 for _, t, _ in tracks):
-        return
-    start, end = max(t[0] for _, t, _ in tracks), max(t[-1] for _, t, _ in tracks)
-    moments = np.array([start]) if window is None else np.arange(start, end - 0.5 * window, window)
-    # Restarts lie on stamps of the first channel, so that the recorded state is not an interpolated one.
-    clock = tracks[0][1]
-    moments = np.unique(clock[np.clip(np.searchsorted(clock, moments - 1e-9), 0, len(clock) - 2)])
-    for index, moment in enumerate(moments):
-        stop = end if index + 1 == len(moments) else float(moments[index + 1])
-        qpos = np.array(robot.model.qpos0)
-        qvel = np.zeros(robot.model.nv)
-        for item, t, values in tracks:
-            if item.source == "qpos":
-                qpos[item.address] = np.interp(moment, t, values)
-                if velocity == "measured" or window is not None:
-                    qvel[_dof_of(robot, item.address)] = _slope(t, values, float(moment))
-        for item, t, values in tracks:
-            # A velocity of role `state` was filtered and lags behind; the slope of the positions does not.
-            trusted = velocity == "measured" or (window is not None and item.channel.role == "sensor")
-            if item.source == "qvel" and trusted:
-                qvel[item.address] = np.interp(moment, t, values)
-        steps = max(1, int(np.ceil((stop - moment) / dt - 1e-6)))
-        yield Segment(log=log.name, start=float(moment), steps=steps, qpos=qpos, qvel=qvel)
-
-
-def _dof_of(robot: Robot, qpos_address: int) -> int:
-    joint = int(np.flatnonzero(robot.model.jnt_qposadr == qpos_address)[0])
-    return int(robot.model.jnt_dofadr[joint])
-
-
-def _slope(t: Floats, values: Floats, moment: float) -> float:
-    """Velocity at `moment` from a parabola through the seven nearest samples, where no velocity is recorded."""
-    middle = int(np.clip(np.searchsorted(t, moment), 3, max(3, len(t) - 4)))
-    near = slice(max(0, middle - 3), middle + 4)
-    degree = min(2, len(t[near]) - 1)
-    return float(np.polyder(np.poly1d(np.polyfit(t[near] - moment, values[near], degree)))(0.0))
-
-
 def _groups(steps: Sequence[int]) -> list[list[int]]:
     """Indices of segments in groups of nearly equal length, each one batch."""
     groups: list[list[int]] = []
@@ -445,81 +311,3 @@ def _warm_start_off(plants: Sequence[Plant]) -> Iterator[None]:
     finally:
         for plant, flags in zip(plants, before, strict=True):
             plant.model.opt.disableflags = flags
-
-
-class _Command:
-    """The recorded commands of one log as a function of continuous time, and its mean over physics steps."""
-
-    def __init__(self, robot: Robot, log: Log) -> None:
-        commands = log.commands
-        self.t = commands.t_t
-        self.columns: list[tuple[int, Floats, bool]] = []
-        for index, channel in enumerate(commands.channels):
-            if channel.target is None:
-                continue
-            if channel.target.kind != "actuator":
-                raise CoreError(
-                    f"command '{channel.name}' is mapped to the {channel.target.kind} '{channel.target.name}'",
-                    where=f"log '{log.name}'",
-                    hint="a command belongs to an actuator",
-                )
-            self.columns.append((robot.id("actuator", channel.target.name), commands.values_tc[:, index], channel.hold == "linear"))
-        if not self.columns:
-            raise CoreError(f"no command of log '{log.name}' belongs to an actuator of model '{robot.name}'", where=robot.where)
-        model = robot.model
-        self.servo = [is_position_servo(model, actuator) for actuator in range(model.nu)]
-        self.joint = [
-            int(model.actuator_trnid[actuator, 0]) if model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT else -1
-            for actuator in range(model.nu)
-        ]
-        self.model = model
-
-    def ctrl(self, path: SignalPath, segment: Segment, steps: int, dt: float) -> Floats:
-        """`ctrl` [steps, nu] for physics steps that begin at the segment's start."""
-        out = np.zeros((steps, len(self.servo)))
-        for actuator, servo in enumerate(self.servo):
-            if servo and self.joint[actuator] >= 0:
-                # A servo without recorded command holds where it is.
-                out[:, actuator] = segment.qpos[self.model.jnt_qposadr[self.joint[actuator]]] * self.model.actuator_gear[actuator, 0]
-        edges: Floats = segment.start + dt * np.arange(steps + 1, dtype=np.float64)
-        for actuator, values, linear in self.columns:
-            # Before the first command a motor is off, and a servo holds the first command.
-            before = float(values[0]) if self.servo[actuator] else 0.0
-            scale, offset, rate, delay = (float(a[actuator]) for a in (path.scale_u, path.offset_u, path.rate_u, path.delay_u))
-            if np.isfinite(rate):
-                if segment.start > self.t[0]:
-                    before = float(values[np.searchsorted(self.t, segment.start, side="right") - 1])
-                means = _rate_limited(self._means(edges, values, linear, before), rate * dt / scale, before)
-                if delay > 0:
-                    means = np.diff(np.interp(edges - delay, edges, np.concatenate([[0.0], np.cumsum(means)]) * dt, left=0.0)) / dt
-                    outside = np.clip((segment.start + delay - edges[:-1]) / dt, 0.0, 1.0)
-                    means = means + outside * before
-            else:
-                means = self._means(edges - delay, values, linear, before)
-            out[:, actuator] = scale * means + offset
-        return out
-
-    def _means(self, edges: Floats, values: Floats, linear: bool, before: float) -> Floats:
-        """Mean of the command over each interval between edges [steps + 1], from its exact integral."""
-        t = self.t
-        widths = np.diff(t)
-        pieces = widths * (values[:-1] + values[1:]) / 2 if linear else widths * values[:-1]
-        integral = np.concatenate([[0.0], np.cumsum(pieces)])
-        index = np.clip(np.searchsorted(t, edges, side="right") - 1, 0, len(t) - 1)
-        since = edges - t[index]
-        at = integral[index] + since * values[index]
-        if linear:
-            slopes = np.concatenate([(values[1:] - values[:-1]) / widths, [0.0]])
-            at = at + np.where(since > 0, 0.5 * slopes[index] * since**2, 0.0)
-        at = np.where(edges < t[0], (edges - t[0]) * before, at)
-        return np.asarray(np.diff(at) / np.diff(edges))
-
-
-def _rate_limited(values: Floats, largest: float, before: float) -> Floats:
-    """Each value at most `largest` from the one before it."""
-    out = np.empty_like(values)
-    now = before
-    for index, wanted in enumerate(values.tolist()):
-        now += min(max(wanted - now, -largest), largest)
-        out[index] = now
-    return out

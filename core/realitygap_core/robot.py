@@ -295,4 +295,6 @@ def _compiler_error(error: Exception, where: str) -> CoreError:
     text = re.sub(r"^(XML )?Error:\s*", "", text)
     line = re.search(r"\bline(?: number=| )(\d+)", text, flags=re.I)
     place = f"{where}:{line.group(1)}" if line else where
+    if "decoder" in text:  # MuJoCo goes by the file's name
+        return CoreError(f"'{where}' is not a model", where=where, hint="a model is an MJCF or URDF file, named .xml or .urdf")
     return CoreError(f"the model does not compile: {text}", where=place, hint="MuJoCo's own message; correct the file at that place")

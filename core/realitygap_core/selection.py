@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from realitygap_core.fit import FitConfig, Problem
-from realitygap_core.parameters import TARGETS, ParameterInfo, enumerate_parameters
+from realitygap_core.parameter_kinds import TARGETS
+from realitygap_core.parameters import ParameterInfo, enumerate_parameters
 from realitygap_core.replay import Replay
+from realitygap_core.robot import Robot
 
 _ALWAYS = ("mass", "inertia_scale", "damping", "gain")
 _IF_PRESENT = (
@@ -39,13 +41,15 @@ class Selection:
     """To fit, in the order of `enumerate_parameters`."""
     left_out: dict[str, str]
     """Parameter to the reason, in plain words."""
+    tied: tuple[str, ...] = ()
+    """Those left out because a combination of the others does the same."""
 
 
-def own_parameters(replay: Replay) -> dict[str, ParameterInfo]:
+def own_parameters(robot: Robot) -> dict[str, ParameterInfo]:
     """The mechanical parameters that the model already uses: masses, dampings, gains, and every other term whose nominal value is not
     neutral."""
     found = {}
-    parameters = enumerate_parameters(replay.robot)
+    parameters = enumerate_parameters(robot)
     for name, info in parameters.items():
         used = np.isfinite(info.nominal) and info.nominal != 0
         if info.kind == "springref":
@@ -61,8 +65,7 @@ def identifiable(replay: Replay, names: Sequence[str] | None = None, *, limit: i
     The most influential parameter first; then always the one whose effect differs most from what the chosen ones can do together.
     Effects are compared over each parameter's range. A dropped parameter keeps its nominal value.
     """
-    infos = own_parameters(replay)
-    candidates = list(names) if names is not None else list(infos)
+    candidates = list(names) if names is not None else list(own_parameters(replay.robot))
     problem = Problem(replay, candidates)
     _, jacobian = problem.linearise(problem.unit({}), FitConfig().step)
     columns = jacobian / np.sqrt(len(jacobian))
@@ -82,11 +85,11 @@ def identifiable(replay: Replay, names: Sequence[str] | None = None, *, limit: i
         rest = rest - np.outer(direction, direction @ rest)
         chosen.append(pick)
         open_.remove(pick)
-    for index in open_:
-        reason = "cannot be told apart from a combination of the others" if len(chosen) < limit else "there are enough others that say more"
-        left_out[candidates[index]] = reason
+    tied = tuple(candidates[index] for index in open_) if len(chosen) < limit else ()
+    reason = "cannot be told apart from a combination of the others" if tied else "there are enough others that say more"
+    left_out |= {candidates[index]: reason for index in open_}
     order = {name: place for place, name in enumerate(enumerate_parameters(replay.robot))}
-    return Selection(names=tuple(sorted((candidates[i] for i in chosen), key=order.__getitem__)), left_out=left_out)
+    return Selection(names=tuple(sorted((candidates[i] for i in chosen), key=order.__getitem__)), left_out=left_out, tied=tied)
 
 
 assert set(_ALWAYS) | set(_IF_PRESENT) <= set(TARGETS)

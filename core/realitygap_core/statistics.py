@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,42 +35,6 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At 0 and n the exact bounds are 0 and 1; rounding must not move them.
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
-
-
-def interquartile_mean(values: ArrayLike) -> float:
-    """Mean of the middle half of all `values` (Agarwal et al. 2021, arXiv 2108.13264); a quarter is cut from each end, rounded down."""
-    flat = np.asarray(values, dtype=np.float64).ravel()
-    if flat.size == 0 or not np.all(np.isfinite(flat)):
-        raise CoreError("an interquartile mean needs at least one value, all of them finite")
-    return float(stats.trim_mean(flat, 0.25))
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    rng: np.random.Generator,
-    statistic: Callable[[Floats], float] = interquartile_mean,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of `statistic`: `(low, high)`.
-
-    `values` is `[runs]` or `[runs, tasks]`; runs are resampled with replacement, independently within each task (stratified, as in
-    Agarwal et al. 2021). One run carries no information about spread: the interval is then (nan, nan).
-    """
-    table = np.asarray(values, dtype=np.float64)
-    table = table.reshape(len(table), -1)
-    runs, tasks = table.shape
-    if runs < 2:
-        return math.nan, math.nan
-    drawn = rng.integers(0, runs, size=(resamples, runs, tasks))
-    samples = table[drawn, np.arange(tasks)]
-    if statistic is interquartile_mean:
-        estimates = stats.trim_mean(samples.reshape(resamples, -1), 0.25, axis=1)
-    else:
-        estimates = np.array([statistic(sample) for sample in samples])
-    low, high = np.quantile(estimates, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 def jackknife_interval(value: float, leave_one_out: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -2,11 +2,9 @@
 
 Greedy and forward. In each round every candidate term gets its columns beside the Jacobian of the parameters already there; the bounded
 linear step of all together predicts how much it explains, real replays check the best few, the winners are refitted. A term is kept
-when the Bayesian information criterion with the effective number of samples prefers it (Schwarz 1978, doi:10.1214/aos/1176344136) and
-the gap really shrinks. Only the logs of the given replay are ever looked at.
-
-A spring with a rest angle has no effect to differentiate at stiffness 0: its columns are two springs that pull to either side, whose
-mixture is one spring in between.
+when the Bayesian information criterion with the effective number of samples prefers it (Schwarz 1978, doi:10.1214/aos/1176344136), when
+the gap really shrinks, and when the error on what it was not fitted to falls by more than one standard error (see `held_out`). Only the
+logs of the given replay are ever looked at.
 """
 
 from __future__ import annotations
@@ -19,47 +17,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from realitygap_core.fit import FitConfig, Problem, correlation_time, solve
+from realitygap_core.candidates import NEUTRAL, WORDS, Term, candidates
+from realitygap_core.fit import FitConfig, Problem, solve
 from realitygap_core.gap import ChannelGap, gaps
-from realitygap_core.parameters import Applier, describe, enumerate_parameters, is_position_servo
+from realitygap_core.held_out import better, held_out
+from realitygap_core.intervals import correlation_time
+from realitygap_core.parameters import Applier, describe
 from realitygap_core.plant import Floats
 from realitygap_core.replay import Replay
 
 Report = Callable[[str], None]
 
-NEUTRAL = {
-    "frictionloss": 0.0,
-    "damping": 0.0,
-    "armature": 0.0,
-    "stiffness": 0.0,
-    "command_offset": 0.0,
-    "command_scale": 1.0,
-    "delay": 0.0,
-    "force_limit": math.inf,
-    "command_rate": math.inf,
-    "sensor_offset": 0.0,
-}
-"""Kinds of single parameters that are candidate terms, with the value at which the term is not there."""
-
 _WORTH_A_REFIT = 1.3
 """A term whose removal, by linear prediction, raises the cost by less than this factor is tried without."""
-
-_WORDS = {
-    "frictionloss": ("Coulomb friction", "joint", "add `frictionloss` to the joint"),
-    "damping": ("viscous damping", "joint", "add `damping` to the joint"),
-    "armature": ("rotor inertia", "joint", "add `armature` to the joint"),
-    "stiffness": (
-        "spring with rest position",
-        "joint",
-        "add `stiffness` and `springref` to the joint; look for a cable, a hose or a return spring",
-    ),
-    "command_offset": ("command offset", "actuator", "calibrate the zero of the driver, or keep the offset in the signal path"),
-    "command_scale": ("command scale", "actuator", "check the driver's gain and the supply"),
-    "delay": ("command delay", "actuator", "keep the delay in the signal path and train under it"),
-    "force_limit": ("force limit", "actuator", "set `forcerange`"),
-    "command_rate": ("command rate limit", "actuator", "keep the limit in the signal path"),
-    "sensor_offset": ("sensor offset", "channel", "calibrate the zero of the sensor"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,41 +48,6 @@ class SearchConfig:
     """The fits that choose among them."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(max_iterations=8, tolerance=1e-2))
     """The fit that the one chosen gets on top."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Term:
-    """One candidate."""
-
-    kind: str
-    """A key of `NEUTRAL`; `stiffness` stands for the spring with its rest position."""
-    target: str
-    """Joint, actuator or channel."""
-    names: tuple[str, ...]
-    """Parameters that it adds."""
-    probes: tuple[dict[str, float], ...]
-    """Values at which each of its columns is measured."""
-    low: tuple[float, ...]
-    """Least multiple of each probe."""
-    high: tuple[float, ...]
-    """Largest multiple of each probe."""
-    origin: float | None = None
-    """Nominal value of a parameter that the model already has; None for a term that it lacks."""
-
-    def values(self, coefficients: Floats) -> dict[str, float]:
-        """Values of the term's parameters at multiples of its probes."""
-        if self.kind == "stiffness" and self.origin is None:
-            total = float(np.sum(coefficients))
-            stiffness, reference = self.names
-            if total <= 0:
-                return {stiffness: 0.0, reference: self.probes[0][reference]}
-            mixed = sum(c * probe[reference] for c, probe in zip(coefficients, self.probes, strict=True)) / total
-            return {stiffness: total * self.probes[0][stiffness], reference: float(mixed)}
-        (name,) = self.names
-        probe, neutral = self.probes[0][name], NEUTRAL[self.kind] if self.origin is None else self.origin
-        if math.isinf(neutral):  # a limit: the probe is 10 % below what the logs reach
-            return {name: probe / 0.9 * (1.0 - 0.1 * float(coefficients[0]))}
-        return {name: neutral + float(coefficients[0]) * (probe - neutral)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +89,7 @@ class Found:
             "confidence": self.confidence,
             "evidence": f"with it the RMSE on the training logs goes from {before} to {after}; "
             f"information criterion better by {self.bic_gain:.0f}",
-            "advice": _WORDS[self.kind][2],
+            "advice": WORDS[self.kind][2],
         }
 
 
@@ -182,134 +117,12 @@ class _Candidate:
     """Predicted cost with the term."""
 
 
-def candidates(replay: Replay, names: Sequence[str], released: Sequence[str] = ()) -> list[Term]:
-    """Every term for every joint, actuator and position channel that the parameters `names` and the model do not have yet.
-
-    `released` are parameters of the model that were left at their nominal value and may be searched after all.
-    """
-    robot = replay.robot
-    terms = [_release(replay, name) for name in released if name not in names]
-    taken = {*names, *released}
-    moved = {item.address for item in replay.observed if item.source == "qpos"}
-    for name, info in enumerate_parameters(robot).items():
-        if info.kind not in NEUTRAL or name in taken or info.nominal != NEUTRAL[info.kind]:
-            continue
-        if (
-            info.kind == "command_scale"
-            and f"gain[{info.target}]" in names
-            and not is_position_servo(robot.model, robot.id("actuator", info.target))
-        ):
-            continue  # the same thing
-        if info.kind == "sensor_offset" and not any(
-            item.source == "qpos" and item.path_index >= 0 and _channel_name(replay, item.path_index) == info.target
-            for item in replay.observed
-        ):
-            continue
-        term = _term(replay, name, moved)
-        if term is not None:
-            terms.append(term)
-    return terms
-
-
-def _release(replay: Replay, name: str) -> Term:
-    info = describe(replay.robot, name)
-    step = 1e-3 * info.nominal if info.scale == "log" else 1e-4 * (info.high - info.low)
-    low, high = (info.low - info.nominal) / step, (info.high - info.nominal) / step
-    return Term(
-        kind=info.kind,
-        target=info.target,
-        names=(name,),
-        probes=({name: info.nominal + step},),
-        low=(low,),
-        high=(high,),
-        origin=info.nominal,
-    )
-
-
-def _channel_name(replay: Replay, index: int) -> str:
-    from realitygap_core.plant import channel_names
-
-    return channel_names(replay.robot)[index]
-
-
-def _term(replay: Replay, name: str, moved: set[int]) -> Term | None:
-    info = describe(replay.robot, name)
-    neutral = NEUTRAL[info.kind]
-    if info.kind == "stiffness":
-        rest = f"springref[{info.target}]"
-        middle, reach = _travel(replay, info.target)
-        probe = 1e-4 * info.high
-        probes = ({name: probe, rest: middle - reach}, {name: probe, rest: middle + reach})
-        return Term(kind=info.kind, target=info.target, names=(name, rest), probes=probes, low=(0.0, 0.0), high=(1e4, 1e4))
-    if math.isinf(neutral):
-        largest = _largest_force(replay, info.target) if info.kind == "force_limit" else _largest_rate(replay, info.target)
-        if largest is None:
-            return None
-        return Term(kind=info.kind, target=info.target, names=(name,), probes=({name: 0.9 * largest},), low=(0.0,), high=(9.5,))
-    step = replay.dt if info.kind == "delay" else 1e-4 * (info.high - info.low)
-    low, high = (info.low - neutral) / step, (info.high - neutral) / step
-    return Term(kind=info.kind, target=info.target, names=(name,), probes=({name: neutral + step},), low=(low,), high=(high,))
-
-
-def _travel(replay: Replay, joint: str) -> tuple[float, float]:
-    """(middle, reach) of rest positions to consider: what the joint was seen to travel, doubled, at least a radian (or 0.1 m) to each
-    side."""
-    model = replay.robot.model
-    joint_id = replay.robot.id("joint", joint)
-    address = int(model.jnt_qposadr[joint_id])
-    seen = [replay.real[item.name] for item in replay.observed if item.source == "qpos" and item.address == address]
-    least = 1.0 if replay.robot.model.jnt_type[joint_id] == 3 else 0.1
-    if not seen:
-        return float(model.qpos0[address]), least
-    low, high = float(min(v.min() for v in seen)), float(max(v.max() for v in seen))
-    return (low + high) / 2, max(high - low, least)
-
-
-def _commands(replay: Replay, actuator: str) -> list[tuple[Floats, Floats]]:
-    found = []
-    for log in replay.recording.data.values():
-        commands = log.commands
-        for index, channel in enumerate(commands.channels):
-            if channel.target is not None and channel.target.name == actuator:
-                found.append((commands.t_t, commands.values_tc[:, index]))
-    return found
-
-
-def _largest_force(replay: Replay, actuator: str) -> float | None:
-    """Largest force that the command asks for; of a servo, from the recorded distance to the command."""
-    model, index = replay.robot.model, replay.robot.id("actuator", actuator)
-    gain = abs(float(model.actuator_gainprm[index, 0]))
-    commands = _commands(replay, actuator)
-    if not commands or gain == 0:
-        return None
-    if not is_position_servo(model, index):
-        return gain * max(float(np.abs(values).max()) for _, values in commands)
-    joint = int(model.actuator_trnid[index, 0])
-    shown = next((item for item in replay.observed if item.source == "qpos" and item.address == model.jnt_qposadr[joint]), None)
-    if shown is None:
-        return None
-    largest = 0.0
-    for log in replay.recording.data.values():
-        t, position = log.channel(shown.name)
-        for commanded_t, values in _commands(replay, actuator):
-            if commanded_t is log.commands.t_t:
-                largest = max(largest, gain * float(np.nanmax(np.abs(np.interp(t, commanded_t, values) - position))))
-    return largest or None
-
-
-def _largest_rate(replay: Replay, actuator: str) -> float | None:
-    """Largest steady rate of the command: the 99th percentile, so that single steps do not count."""
-    rates = [np.abs(np.diff(values)) / np.diff(t) for t, values in _commands(replay, actuator)]
-    largest = max((float(np.percentile(rate, 99)) for rate in rates if len(rate)), default=0.0)
-    return largest or None
-
-
 def search(
     replay: Replay,
     names: Sequence[str],
     start: Mapping[str, float],
     *,
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, Floats | float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     released: Sequence[str] = (),
     config: SearchConfig | None = None,
@@ -326,51 +139,51 @@ def search(
     current, values = tuple(names), {name: float(start[name]) for name in names}
     found: list[Found] = []
     evaluations = 0
+    problems: list[Problem] = []
     while len(found) < settings.max_terms:
         if check is not None:
             check()
         problem = Problem(replay, current, bounds=bounds, weights=weights)
+        problems.append(problem)
         terms = candidates(replay, current, released)
         if not terms:
             break
         here, ranked, used = _screen(replay, problem, values, terms, settings)
         evaluations += used
-        if float(here @ here) <= _EXACT**2 * here.size:
-            say("no further term: there is no error left to explain")
+        least = problem.resolution * here.size
+        if float(here @ here) <= least:
+            say("no further term: what is left is below the resolution of the logs")
             break
-        predicted = 1.0 - math.sqrt(ranked[0].cost / float(here @ here))
+        predicted = 1.0 - math.sqrt((ranked[0].cost + least) / (float(here @ here) + least))
         if predicted < settings.min_improvement:
-            say(f"no further term: the best, {_label(ranked[0].term)}, would take away {max(predicted, 0):.1%}")
+            say(f"no further term: the best, {ranked[0].term.label}, would take away {max(predicted, 0):.1%}")
             break
-        best: tuple[float, Term, Problem, Floats] | None = None
+        simple = held_out(problem, problem.unit(values), settings.fit.step)
+        trials: list[tuple[float, Term, Problem, Floats]] = []
         for candidate in ranked[: settings.refit]:
-            wider = Problem(replay, (*current, *candidate.term.names), bounds=_with_rest(bounds, candidate.term), weights=weights)
+            wider = Problem(replay, (*current, *candidate.term.names), bounds=candidate.term.bounds(bounds), weights=weights)
+            problems.append(wider)
             z, _ = solve(wider, wider.unit(candidate.guess), settings.trial, check=check)
             residual = wider.residuals(z[None])[0]
-            if best is None or float(residual @ residual) < best[0]:
-                if best is not None:
-                    evaluations += best[2].evaluations
-                best = (float(residual @ residual), candidate.term, wider, z)
-            else:
-                evaluations += wider.evaluations
-        if best is None:
-            break
-        _, term, wider, z = best
+            trials.append((float(residual @ residual), candidate.term, wider, z))
+        _, term, wider, z = min(trials, key=lambda trial: trial[0])
         z, _ = solve(wider, z, settings.fit, check=check)
+        errors = held_out(wider, z, settings.fit.step)
         residual = wider.residuals(z[None])[0]
         fitted = dict(zip(wider.names, wider.values(z).tolist(), strict=True))
-        evaluations += wider.evaluations
-        gain = bic_gain(replay, here, residual, len(term.names))
-        improvement = 1.0 - math.sqrt(float(residual @ residual) / float(here @ here))
-        label = _label(term)
+        gain = bic_gain(replay, here, residual, len(term.names), least=least)
+        improvement = 1.0 - math.sqrt((float(residual @ residual) + least) / (float(here @ here) + least))
         if gain <= 0 or improvement < settings.min_improvement:
-            say(f"no further term: the best, {label}, would take away {max(improvement, 0):.1%}")
+            say(f"no further term: the best, {term.label}, would take away {max(improvement, 0):.1%}")
             break
-        say(f"{label}: takes away {improvement:.0%} of the error")
+        if not better(simple, errors, 1.0):
+            say(f"no further term: with the best, {term.label}, what was left out is not predicted better")
+            break
+        say(f"{term.label}: takes away {improvement:.0%} of the error")
         if term.origin is None:
             found.append(
                 Found(
-                    term=label,
+                    term=term.label,
                     kind=term.kind,
                     target=term.target,
                     parameters=term.names,
@@ -382,9 +195,9 @@ def search(
                 )
             )
         current, values = (*current, *term.names), fitted
-        bounds = _with_rest(bounds, term)
+        bounds = term.bounds(bounds)
     current, values, found, used = _prune(replay, current, values, found, weights, bounds, settings, say)
-    evaluations += used
+    evaluations += used + sum(problem.evaluations for problem in problems)
     return Structure(names=current, values=values, found=tuple(found), evaluations=evaluations, bounds=dict(bounds or {}))
 
 
@@ -393,7 +206,7 @@ def _prune(
     names: tuple[str, ...],
     values: dict[str, float],
     found: list[Found],
-    weights: Mapping[str, float] | None,
+    weights: Mapping[str, Floats | float] | None,
     bounds: Mapping[str, tuple[float, float]] | None,
     config: SearchConfig,
     say: Report,
@@ -427,15 +240,14 @@ def _prune(
         z, _ = solve(smaller, smaller.unit(values), config.fit)
         without = smaller.residuals(z[None])[0]
         used += smaller.evaluations
-        if bic_gain(replay, without, residual, len(item.parameters)) <= 0 or _worse_by(without, residual) < config.min_improvement:
+        if (
+            bic_gain(replay, without, residual, len(item.parameters), least=problem.resolution * len(residual)) <= 0
+            or _worse_by(without, residual) < config.min_improvement
+        ):
             say(f"{item.term}: superfluous beside the others, taken out again")
             names, values = kept, dict(zip(kept, smaller.values(z).tolist(), strict=True))
             found = [other for other in found if other is not item]
     return names, values, found, used + problem.evaluations
-
-
-_EXACT = 1e-9
-"""Root mean square of the weighted residual below which a log is explained exactly, as one that this very model made is."""
 
 
 def _worse_by(without: Floats, residual: Floats) -> float:
@@ -443,20 +255,7 @@ def _worse_by(without: Floats, residual: Floats) -> float:
     return 1.0 - math.sqrt(float(residual @ residual) / float(without @ without))
 
 
-def _label(term: Term) -> str:
-    return term.names[0] if term.origin is not None else f"{_WORDS[term.kind][0]} of {_WORDS[term.kind][1]} {term.target}"
-
-
-def _with_rest(bounds: Mapping[str, tuple[float, float]] | None, term: Term) -> dict[str, tuple[float, float]]:
-    """Bounds of the term's parameters that follow from the logs rather than from the model."""
-    wider = dict(bounds or {})
-    if term.kind in ("force_limit", "command_rate"):
-        largest = term.probes[0][term.names[0]] / 0.9
-        wider.setdefault(term.names[0], (0.05 * largest, 1.05 * largest))
-    return wider
-
-
-def _gaps_of(replay: Replay, residual: Floats, weights: Mapping[str, float]) -> dict[str, ChannelGap]:
+def _gaps_of(replay: Replay, residual: Floats, weights: Mapping[str, Floats | float]) -> dict[str, ChannelGap]:
     simulated, at = {}, 0
     for name, real in replay.real.items():
         simulated[name] = real + residual[at : at + len(real)] * weights[name]
@@ -467,7 +266,7 @@ def _gaps_of(replay: Replay, residual: Floats, weights: Mapping[str, float]) -> 
 def _screen(
     replay: Replay, problem: Problem, values: Mapping[str, float], terms: Sequence[Term], config: SearchConfig
 ) -> tuple[Floats, list[_Candidate], int]:
-    """(residual now, candidates with starting values, best first, replays used)."""
+    """(residual now, candidates with starting values, best first, replays used beside those of `problem`)."""
     z = problem.unit(values)
     now = dict(zip(problem.names, problem.values(z).tolist(), strict=True))
     union = (*problem.names, *dict.fromkeys(name for term in terms for name in term.names))
@@ -513,7 +312,7 @@ def _screen(
     if liked is not None:
         ordered.remove(liked)
         ordered.insert(1, liked)
-    return here, ordered, len(problem.names) + 1 + len(probes) + len(guesses)
+    return here, ordered, len(probes) + len(guesses)
 
 
 def _linear_gain(here: Floats, jacobian: Floats, columns: Floats, z: Floats, term: Term) -> tuple[float, Floats, Floats]:
@@ -531,11 +330,11 @@ def _linear_gain(here: Floats, jacobian: Floats, columns: Floats, z: Floats, ter
     return float(left @ left), x[: len(z)], x[len(z) :]
 
 
-def bic_gain(replay: Replay, before: Floats, after: Floats, added: int) -> float:
+def bic_gain(replay: Replay, before: Floats, after: Floats, added: int, *, least: float) -> float:
     """Fall of the Bayesian information criterion from residuals `before` to `after` [n] with `added` parameters more; positive is better.
 
     The samples count as many as the residual after the fit has independent ones: channels with more of the remaining error weigh more
-    in its correlation time, as they do in the cost.
+    in its correlation time, as they do in the cost. `least` is the sum of squares that the resolution of the logs alone makes.
     """
     weighted, at = 0.0, 0
     for name in replay.channels:
@@ -547,4 +346,4 @@ def bic_gain(replay: Replay, before: Floats, after: Floats, added: int) -> float
             weighted += correlation_time(mine) * float(mine @ mine)
     energy = max(float(after @ after), 1e-300)
     effective = max(len(after) * energy / weighted, 2.0) if weighted > 0 else float(len(after))
-    return effective * math.log(max(float(before @ before), 1e-300) / energy) - added * math.log(effective)
+    return effective * math.log((float(before @ before) + least) / (energy + least)) - added * math.log(effective)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from realitygap_core.errors import CoreError, nearest
@@ -53,6 +54,7 @@ UNITS: dict[str, Unit] = {
     "N m": _unit("N m", 1.0, "torque"),
     "mN m": _unit("N m", 1e-3, "torque"),
     "N cm": _unit("N m", 1e-2, "torque"),
+    "N mm": _unit("N m", 1e-3, "torque"),
     "kgf cm": _unit("N m", 0.0980665, "torque"),
     "N": _unit("N", 1.0, "force"),
     "mN": _unit("N", 1e-3, "force"),
@@ -82,7 +84,8 @@ ALIASES = {
     "radian": "rad", "radians": "rad", "degree": "deg", "degrees": "deg", "°": "deg", "turn": "rev", "turns": "rev", "revolutions": "rev",
     "rad/sec": "rad/s", "rads": "rad/s", "°/s": "deg/s", "dps": "deg/s", "RPM": "rpm", "rev/min": "rpm",
     "rad/s2": "rad/s^2", "rad/s²": "rad/s^2", "deg/s2": "deg/s^2", "m/s2": "m/s^2", "m/s²": "m/s^2",
-    "Nm": "N m", "N*m": "N m", "N·m": "N m", "N.m": "N m", "mNm": "mN m", "Ncm": "N cm", "kgfcm": "kgf cm", "kgf*cm": "kgf cm",
+    "Nm": "N m", "N*m": "N m", "N·m": "N m", "N.m": "N m", "mNm": "mN m", "Ncm": "N cm", "Nmm": "N mm", "N*mm": "N mm",
+    "kgfcm": "kgf cm", "kgf*cm": "kgf cm",
     "meter": "m", "metre": "m", "meters": "m", "metres": "m", "volt": "V", "volts": "V", "ampere": "A", "amp": "A", "amps": "A",
     "newton": "N", "sec": "s", "second": "s", "seconds": "s", "msec": "ms", "µs": "us", "usec": "us", "nsec": "ns",
     "°C": "degC", "celsius": "degC", "kelvin": "K", "percent": "%", "none": "1", "": "1", "-": "1",
@@ -112,6 +115,12 @@ def unit(name: str, *, pointer: str | None = None) -> Unit:
     canonical = ALIASES.get(name, name)
     if canonical in UNITS:
         return UNITS[canonical]
-    close = nearest(name, [*UNITS, *ALIASES, "counts"])
+    # Units are told apart by case (mN, MN), but a typo in the case or in the dots and spaces is still a typo.
+    plain = {_plain(known): known for known in ["counts", *ALIASES, *UNITS]}
+    close = plain.get(nearest(_plain(name), plain) or "")
     listed = ", ".join([*UNITS, "counts"])
     raise CoreError(f"no unit '{name}'", pointer=pointer, hint=f"did you mean '{close}'?" if close else f"there are: {listed}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s*.·_]", "", name).lower()

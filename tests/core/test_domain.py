@@ -58,16 +58,6 @@ def test_density_integrates_to_one_and_entropy_equals_quadrature(entry):
 
 
 @each_marginal
-def test_mean_log_equals_quadrature_where_the_support_is_positive(entry):
-    m = made(entry)
-    if m.support[0] >= 0:
-        assert_allclose(m.mean_log(), quadrature(m, lambda x, log_p: math.log(x)), atol=1e-6)
-    else:
-        with pytest.raises(CoreError, match="no logarithm"):
-            m.mean_log()
-
-
-@each_marginal
 def test_normal_scores_go_there_and_back_and_draws_have_the_stated_density(entry):
     m = made(entry)
     z = np.linspace(-3, 3, 13)
@@ -147,20 +137,6 @@ def test_log_density_outside_the_support_is_minus_infinity_also_with_a_copula():
     inside = {"mass[pole]": 0.02, "damping[arm]": 1e-5, "gravity": 9.81, "latency": 0.01}
     assert np.isfinite(domain.log_density(inside)).all()
     assert domain.log_density({**inside, "latency": -0.001})[0] == -np.inf
-
-
-def test_standardised_entropy_is_zero_for_the_uniform_and_free_of_units():
-    for factor in (1.0, 1000.0):
-        parameters = {
-            "mass[a]": {"distribution": "uniform", "low": 1 * factor, "high": 2 * factor},
-            "damping[b]": {"distribution": "log_uniform", "low": 1e-3 * factor, "high": 1e-1 * factor},
-        }
-        domain = Domain.from_mapping({"schema": 1, "parameters": parameters})
-        full = {"mass[a]": (1 * factor, 2 * factor), "damping[b]": (1e-3 * factor, 1e-1 * factor)}
-        assert_allclose(domain.standardised_entropy(full, {"damping[b]": "log"}), 0.0, atol=1e-12)
-        # Twice the range in mass, the square of the ratio in damping: each costs log 2.
-        wide = {"mass[a]": (1 * factor, 3 * factor), "damping[b]": (1e-4 * factor, 1 * factor)}
-        assert_allclose(domain.standardised_entropy(wide, {"damping[b]": "log"}), -2 * math.log(2), atol=1e-12)
 
 
 def test_interval_holds_the_central_mass():

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import io
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import yaml
 from numpy.testing import assert_allclose, assert_array_equal
+from taskbench import Catalog, task_spec
 
-from realitygap_core import robots
 from realitygap_core.domain import Domain
 from realitygap_core.engines.mujoco import MujocoEngine
 from realitygap_core.environment import Environment
@@ -24,18 +21,9 @@ from realitygap_core.parameters import apply
 from realitygap_core.state import PhysicsState
 from realitygap_core.task import Task, compile_task
 
-MODULES = {kind: f"realitygap_core.terms.{kind}s" for kind in ("observation", "reward", "termination", "reset", "action", "command")}
-
-
-class Catalog:
-    def load(self, kind: str, name: str) -> Callable[..., Any]:
-        return getattr(importlib.import_module(MODULES.get(kind, f"realitygap_core.terms.{kind}")), name)  # type: ignore[no-any-return]
-
 
 def make(name: str, *, domain: dict[str, Any] | None = None, engine: str = "mujoco", **changes: Any) -> Task:
-    path = robots.task_path(name)
-    assert path is not None
-    spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    spec = task_spec(name)
     if "episode_s" in changes:
         del spec["success"]  # its two seconds may not fit
     spec |= changes
@@ -320,9 +308,7 @@ def test_one_seed_gives_one_run_and_another_seed_another() -> None:
 
 
 def test_training_resets_begin_their_share_of_the_episodes_on_top_of_the_resets() -> None:
-    path = robots.task_path("pendulum-swingup")
-    assert path is not None
-    spec = yaml.safe_load(path.read_text(encoding="utf-8")) | {
+    spec = task_spec("pendulum-swingup") | {
         "resets": [{"term": "joint_position_uniform", "params": {"low": 0.1, "high": 0.1}}],
         "training": {"share": 0.25, "resets": [{"term": "joint_position_uniform", "params": {"low": 1, "high": 2}}]},
     }

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from realitygap_core.errors import CoreError
-from realitygap_core.fit import FitConfig, bounded_step, correlation_time, fit, reduced
+from realitygap_core.fit import FitConfig, fit
+from realitygap_core.intervals import correlation_time
+from realitygap_core.least_squares import bounded_step, reduced
 from realitygap_core.parameters import apply
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.replay import Replay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realitygap_core.gap import gaps, measure, noise_floor, repeats
+from realitygap_core.gap import by_command, gaps, measure, noise_floor, repeats
 from realitygap_core.parameters import apply
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.replay import Replay
@@ -55,6 +55,7 @@ def test_the_gap_of_one_log_is_of_its_samples_only():
 def test_repeats_are_found_by_the_content_of_their_commands():
     logs = recording(a=([1, 2], [0, 0]), b=([1, 2.1], [0, 0]), c=([1, 2], [5, 5]), d=([1, 2, 3], [0, 0, 0]), e=([-1, -2], [0, 0]))
     assert [[log.name for log in group] for group in repeats(logs)] == [["a", "c"]]
+    assert [[log.name for log in group] for group in by_command(logs)] == [["a", "c"], ["b"], ["d"], ["e"]]
 
 
 def test_the_noise_floor_is_the_pooled_standard_deviation_of_repeats():

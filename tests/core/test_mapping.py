@@ -88,6 +88,21 @@ def test_every_alias_names_a_unit_and_an_unknown_one_comes_with_the_nearest():
     assert caught.value.pointer == "/x"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("RAD", "rad"), ("nm", "N m"), ("Deg", "deg"), ("rad / s", "rad/s"), ("mN.m", "mN m"), ("RADIANS", "radians")],
+)
+def test_a_unit_in_another_spelling_comes_with_the_one_that_was_meant(written, meant):
+    with pytest.raises(CoreError, match="no unit") as caught:
+        unit(written)
+    assert caught.value.hint == f"did you mean '{meant}'?"
+
+
+def test_newton_millimetres_are_a_unit():
+    assert unit("Nmm") is unit("N mm")
+    assert (unit("Nmm").si, unit("Nmm").factor) == ("N m", 1e-3)
+
+
 def test_t_commands_go_with_t_plus_1_states(tmp_path):
     np.savez(tmp_path / "x.npz", **{"a/t": np.arange(5) * 0.1, "a/q": np.arange(5.0), "a/u": np.arange(4.0)})
     document = _document(u={"role": "command", "unit": "V"}, q={"role": "sensor", "unit": "rad"})
@@ -154,6 +169,7 @@ def test_a_wrong_time_unit_contradicts_the_declared_rate(tmp_path):
     path = _csv(tmp_path, "t,q\n" + "".join(f"{4 * k},{k}\n" for k in range(10)))
     with pytest.raises(CoreError, match=r"0\.25 Hz .* where 250 Hz is declared"):
         import_recording(path, _document() | {"time": {"column": "t", "unit": "s", "rate_hz": 250}})
+    assert [finding.kind for finding in import_recording(path, _document()).findings] == ["rate"]
     right = import_recording(path, _document() | {"time": {"column": "t", "unit": "ms", "rate_hz": {"lo*": 250}}})
     assert right.findings == ()
 
@@ -251,6 +267,32 @@ def test_the_shipped_recording_is_what_its_mapping_makes_of_the_published_file(t
     for name, log in shipped.data.items():
         assert_array_equal(again.log(name).commands.values_tc, log.commands.values_tc)
         assert_array_equal(again.log(name).sensors[0].values_tc, log.sensors[0].values_tc)
+
+
+cells = st.one_of(
+    st.floats(width=32),
+    st.integers(-(10**30), 10**30),
+    st.sampled_from(["", "nan", "inf", "two", "1,5", "0x1f", "\x00", "-", "1e999", "2024-01-01", "\u221e"]),
+)
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.tuples(cells, cells, cells), max_size=8), unit_of_time=st.sampled_from(["s", "ms", "us", "ns"]), drop=st.booleans())
+def test_any_cells_of_a_csv_are_imported_or_refused_by_row_and_nothing_else(tmp_path_factory, rows, unit_of_time, drop):
+    text = "t;q;u\n" + "".join(";".join(str(cell) for cell in row) + "\n" for row in rows)
+    document = _document(q={"role": "sensor", "unit": "deg"}, u={"role": "command", "unit": "V"})
+    document |= {"time": {"column": "t", "unit": unit_of_time}}
+    if drop:
+        document |= {"on_missing": "drop", "on_backward_time": "drop"}
+    refused, logs = "", []
+    try:
+        logs = list(import_recording(_csv(tmp_path_factory.mktemp("cells"), text), document).data.values())
+    except CoreError as error:
+        refused = error.message
+    assert logs or "row" in refused
+    for signal in (signal for log in logs for signal in log.signals.values()):
+        assert np.isfinite(signal.values_tc).all()
+        assert (np.diff(signal.t_t) > 0).all()
 
 
 def test_a_raw_log_without_a_mapping_says_how_to_get_one(tmp_path):

@@ -18,7 +18,7 @@ from realitygap_core.ppo.networks import NetworkConfig
 from realitygap_core.ppo.rollout import Tally, Unroller
 from realitygap_core.ppo.temperature import TemperatureConfig
 from realitygap_core.ppo.train import CHECKPOINT, train
-from realitygap_core.ppo.update import PPOConfig, init_learner, update, update_jit
+from realitygap_core.ppo.update import PPOConfig, init_learner, update_jit
 
 
 class Transition(NamedTuple):
@@ -169,21 +169,17 @@ def test_a_scan_and_a_python_loop_gather_the_same_rollout():
 
 
 def test_one_compilation_a_shape_over_many_updates():
-    env, traces = Regulator(), []
-
-    def counted(learner, rollout):
-        traces.append(1)
-        return update(learner, rollout, config=SMALL, total_updates=12)
-
-    step = jax.jit(counted, donate_argnums=0)
+    env = Regulator()
     unroll = Unroller(env, 8)
     learner, state, key = init_learner(SMALL, env.observation_sizes, 1, 0), env.reset(jax.random.PRNGKey(0)), jax.random.PRNGKey(1)
     tally = training.strip_weak_types(Tally(16))
+    compiled = []
     for _ in range(4):
         state, tally, key, rollout, _ = unroll(learner, state, tally, key)
         before = learner
-        learner, _ = step(learner, rollout)
-    assert len(traces) == 1
+        learner, _ = update_jit(learner, rollout, config=SMALL, total_updates=12)
+        compiled.append(update_jit._cache_size())
+    assert len(set(compiled)) == 1
     assert before.network.actor.weights[0].is_deleted()  # donated
     # The first state is weakly typed by the environment itself at most once.
     assert unroll._scan._cache_size() <= 2
@@ -200,14 +196,15 @@ def test_the_gradient_step_moves_along_the_advantage():
     probe = jnp.zeros((1, 1))
     before = float(learner.network.distribution(probe).mean[0, 0])
     for _ in range(5):
-        learner, _ = update_jit(learner, praised, config=SMALL, total_updates=100)
+        learner, _ = update_jit(learner, praised, config=SMALL, total_updates=12)
     assert float(learner.network.distribution(probe).mean[0, 0]) > before + 0.01
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    train(dataclasses.replace(SMALL, env_steps=128), Regulator(), seed=3, checkpoint_dir=tmp_path)
+    first = iter([True])
+    train(SMALL, Regulator(), seed=3, checkpoint_dir=tmp_path, cancelled=lambda: next(first, False))
     with pytest.raises(CoreError, match="another training"):
-        train(SMALL, Regulator(), seed=3, checkpoint_dir=tmp_path)
+        train(dataclasses.replace(SMALL, env_steps=128), Regulator(), seed=3, checkpoint_dir=tmp_path)
 
 
 def test_a_truncated_checkpoint_is_named_and_no_half_file_is_left(tmp_path):

@@ -32,6 +32,10 @@ def _csv(path, text):
         "# t q u\n0 1.5 2\n0.1 2.5 3\n",
         "t,q,u,\n0,1.5,2,\n0.1,2.5,3,\n",
         "\ufefft, q, u\n\n0, 1.5, 2\n0.1, 2.5, 3\n\n",
+        " t , q , u \n 0 , 1.5 , 2 \n 0.1 , 2.5 , 3 \n",
+        '"t","q","u"\r\n"0","1.5","2"\r\n"0.1","2.5","3"\r\n',
+        "# made by a logger\n# second line\nt,q,u\n0,1.5,2\n0.1,2.5,3\n",
+        "# made by numpy\n# t,q,u\n0,1.5,2\n0.1,2.5,3\n",
     ],
 )
 def test_delimiter_decimal_comma_and_blank_lines_of_a_csv_are_found_out(tmp_path, text):
@@ -49,7 +53,8 @@ def test_delimiter_decimal_comma_and_blank_lines_of_a_csv_are_found_out(tmp_path
         ("1,2\n3,4\n", "has no header"),
         ("t,q,t\n1,2,3\n", "two columns are named 't'"),
         ("t,,q\n1,2,3\n", "column 2 has no name"),
-        ("t,q\n0,1\n1\n", r"line 3 \(row 1\): 1 cells"),
+        ("t,q\n0,1\n1\n", r"line 3 \(row 1\): 1 cell, the header has 2"),
+        ("# note\nt,q\n0,1\n1\n", r"line 4 \(row 1\): 1 cell, the header has 2"),
     ],
 )
 def test_a_csv_without_a_sound_header_or_with_a_short_row_is_refused_by_line(tmp_path, text, message):
@@ -114,8 +119,50 @@ def test_timestamps_of_parquet_become_seconds(tmp_path):
 
 def test_pickled_objects_are_never_loaded(tmp_path):
     np.savez(tmp_path / "x.npz", **{"a/t": np.array([{"a": 1}], dtype=object)})
-    with pytest.raises(CoreError, match="truncated, damaged or no NPZ file"):
+    with pytest.raises(CoreError, match=r"'x\.npz', column 'a/t': holds Python objects"):
         read_table(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("values", [np.zeros(3, dtype=complex), np.zeros(3, dtype=[("a", float)])])
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_arrays_that_are_no_numbers_are_named_and_the_file_is_not_called_damaged(tmp_path, suffix, values):
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".npz":
+        np.savez(path, q=values)
+    else:
+        with h5py.File(path, "w") as file:
+            file["q"] = values
+    with pytest.raises(CoreError, match=r"'x\.\w+', column 'q': holds .*, not real numbers"):
+        read_table(path)
+
+
+def test_dates_and_durations_become_seconds_and_missing_ones_nan(tmp_path):
+    steps = np.array([0, 250, -1], dtype="timedelta64[ms]")
+    steps[2] = np.timedelta64("NaT")
+    np.savez(tmp_path / "x.npz", step=steps, date=np.datetime64("1970-01-01", "ms") + steps)
+    pq.write_table(pa.table({"step": pa.array(steps)}), tmp_path / "x.parquet")
+    for file, column in (("x.npz", "step"), ("x.npz", "date"), ("x.parquet", "step")):
+        assert_array_equal(read_table(tmp_path / file)["x"][column], [0, 0.25, np.nan])
+
+
+def test_two_columns_of_one_name_in_a_parquet_file_are_named(tmp_path):
+    pq.write_table(pa.Table.from_arrays([pa.array([0.0]), pa.array([1.0])], names=["q", "q"]), tmp_path / "x.parquet")
+    with pytest.raises(CoreError, match=r"'x\.parquet': two columns are named 'q'"):
+        read_table(tmp_path / "x.parquet")
+
+
+def test_text_that_is_not_utf_8_is_told_as_that(tmp_path):
+    (tmp_path / "x.csv").write_bytes("t,q°\n0,1\n".encode("latin-1"))
+    with pytest.raises(CoreError, match="is not UTF-8 text: byte 0xb0") as caught:
+        read_table(tmp_path / "x.csv")
+    assert caught.value.hint == "save it as UTF-8"
+
+
+def test_two_files_of_a_folder_that_give_one_log_are_both_named(tmp_path):
+    (tmp_path / "a.csv").write_text("t\n0\n")
+    np.savez(tmp_path / "a.npz", t=np.zeros(1))
+    with pytest.raises(CoreError, match=r"log 'a' comes from two files, 'a\.csv' and 'a\.npz'"):
+        read_table(tmp_path)
 
 
 def test_unknown_files_and_formats_are_named(tmp_path):

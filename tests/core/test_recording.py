@@ -122,6 +122,7 @@ def test_a_held_command_changes_at_its_stamp_and_not_before():
         ([0, 0.02, 0.016, 0.03], [0, 0, 0, 0], "row 2, channel 't': time goes back by 4 ms"),
         ([0, 1, 1, 2], [0, 0, 0, 0], "row 2, channel 't': time stands still"),
         ([], [], "no rows"),
+        ([0], [0], "recording 'r', log 'l', row 0, channel 'q': the only row"),
     ],
 )
 def test_what_no_replay_can_use_is_an_error_by_log_row_and_channel(t, q, message):
@@ -147,6 +148,30 @@ def test_jitter_is_reported_with_figures_and_kept():
     assert [finding.kind for finding in found] == ["jitter"]
     assert found[0].figures["share"] > 0.5
     assert check_signal(_signal(np.arange(500) * 0.01, np.zeros(500)), recording="r", log="l") == []
+
+
+def test_a_single_command_is_enough_for_a_log():
+    assert check_signal(_signal([0.0], [1.0], channels=(U,)), recording="r", log="l") == []
+
+
+@pytest.mark.parametrize(("step", "kinds"), [(10.0, ["rate"]), (1e-6, ["rate"]), (0.01, []), (1.0, [])])
+def test_a_rate_that_no_robot_is_logged_at_is_reported(step, kinds):
+    t = np.arange(20) * step
+    assert [finding.kind for finding in check_signal(_signal(t, t), recording="r", log="l")] == kinds
+    # Who declares it means it.
+    assert check_signal(_signal(t, t), recording="r", log="l", rate_hz=1 / step) == []
+
+
+def test_opening_tells_what_the_clocks_show_once_and_keeps_what_the_import_told(tmp_path):
+    t = np.concatenate([np.arange(50) * 0.01, 0.49 + 0.3 + np.arange(1, 50) * 0.01])
+    kept = Finding(kind="sign", log="a", channel="v", message="turned round")
+    signals = {"commands": _signal(t, t, channels=(U,)), "states": _signal(t, t, t)}
+    streams = (Stream(name="commands", channels=(U,)), Stream(name="states", channels=(Q, V)))
+    recording = Recording(name="gappy", streams=streams, data={"a": Log(name="a", signals=signals)}, findings=(kept,))
+    opened = Recording.open(recording.save(tmp_path / "gappy.recording"))
+    assert [finding.kind for finding in opened.findings] == ["sign", "gap"]
+    again = Recording.open(opened.save(tmp_path / "again.recording"))
+    assert again.findings == opened.findings
 
 
 def test_a_clock_that_contradicts_its_declared_rate_is_an_error():

@@ -73,6 +73,13 @@ def test_a_moving_body_without_mass_is_refused_by_name(mass):
         Robot.from_xml(_body(f'<inertial pos="0 0 0" mass="{mass}" diaginertia="1 1 1"/>'))
 
 
+def test_a_file_that_is_no_model_is_told_as_that(tmp_path):
+    (tmp_path / "log.csv").write_text("t,q\n0,1\n")
+    with pytest.raises(CoreError, match=r"log\.csv' is not a model") as caught:
+        Robot.load(tmp_path / "log.csv")
+    assert "MJCF or URDF" in str(caught.value.hint)
+
+
 def test_a_urdf_with_impossible_inertia_is_refused_and_a_sound_one_gets_motors():
     with pytest.raises(CoreError, match="'forearm' has a negative moment"):
         Robot.from_xml(URDF.format(izz=-1))

@@ -38,23 +38,6 @@ def test_wilson_of_48_of_50():
         statistics.wilson(3, 2)
 
 
-def test_interquartile_mean_is_the_mean_of_the_middle_half():
-    # Sorted 0 1 2 3 4 5 6 100: two are cut from each end, (2 + 3 + 4 + 5) / 4.
-    assert statistics.interquartile_mean([[100, 0, 1, 2], [6, 5, 4, 3]]) == 3.5
-    with pytest.raises(CoreError):
-        statistics.interquartile_mean([])
-
-
-def test_bootstrap_interval_covers_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(200):
-        low, high = statistics.bootstrap_interval(rng.normal(1.0, 1.0, size=(20, 3)), rng, resamples=400)
-        hits += low <= 1.0 <= high
-    assert 0.88 <= hits / 200 <= 0.99
-    assert all(math.isnan(x) for x in statistics.bootstrap_interval([1.0], rng))
-
-
 def test_jackknife_of_a_mean_is_the_t_interval():
     x = np.random.default_rng(1).normal(size=9)
     without = [np.delete(x, i).mean() for i in range(9)]

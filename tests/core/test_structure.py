@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from realitygap_core.candidates import candidates
 from realitygap_core.domain import Domain
+from realitygap_core.fit import FitConfig, fit
 from realitygap_core.identification import identify, posterior
 from realitygap_core.parameters import apply
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
 from realitygap_core.selection import identifiable
-from realitygap_core.structure import candidates
+from realitygap_core.structure import SearchConfig
 
 # A cart with a pendulum: gravity fixes the scale of the forces only in part, as on a real bench.
 CART = """
@@ -105,6 +107,8 @@ def test_auto_leaves_out_what_cannot_be_told_apart_and_says_why(robot):
     assert set(selection.left_out) >= scaling - set(selection.names)
     assert "com_z[pole]" in selection.names or "inertia_scale[pole]" in selection.names
     assert selection.left_out["inertia_scale[cart]"] == "moves nothing that the logs show"
+    assert set(selection.tied) >= scaling - set(selection.names)
+    assert "inertia_scale[cart]" not in selection.tied
 
 
 def test_candidates_do_not_repeat_what_the_model_has(robot):
@@ -130,3 +134,32 @@ def test_the_posterior_is_a_domain_about_the_estimates(robot):
         assert domain.medians()[estimate.name] == pytest.approx(estimate.value, rel=1e-3)
         assert (high - low) == pytest.approx(estimate.high - estimate.low, rel=0.25)
     assert np.isfinite(domain.entropy())
+
+
+def test_what_is_drawn_from_is_at_least_as_wide_as_the_published_intervals(robot):
+    replay = Replay(robot, bench(robot, ORDINARY))
+    # Student's t of few blocks: 2.3 to 2.8 deviations to each side, not 1.96.
+    found = fit(replay, ["inertia_scale[pole]", "damping[slide]", "gain[push]"], config=FitConfig(min_blocks=8, max_blocks=8))
+    domain = Domain.from_mapping(posterior(replay, found))
+    for estimate in found.estimates:
+        low, high = domain.interval(estimate.name)
+        assert low <= estimate.low * (1 + 1e-6), estimate.name
+        assert high >= estimate.high * (1 - 1e-6), estimate.name
+
+
+def test_the_posterior_keeps_the_bounds_that_the_search_used_for_a_found_limit(robot):
+    replay = Replay(robot, bench(robot, PLANTED["force_limit"]))
+    found = identify(replay, names=["damping[slide]"], terms=SearchConfig(max_terms=1))
+    assert [term.kind for term in found.found] == ["force_limit"]
+    low, high = found.bounds["force_limit[push]"]
+    # From the logs: the command asks for 3 N at most. The parameter's own bounds end at twice what `ctrlrange` allows, 10 N.
+    assert high == pytest.approx(1.05 * max(abs(log.commands.values_tc).max() for log in replay.recording.data.values()))
+    entry = posterior(replay, found.fit, bounds=found.bounds)["parameters"]["force_limit[push]"]
+    assert (entry["low"], entry["high"]) == (low, high)
+
+
+@pytest.mark.parametrize("planted", [{}, PLANTED["frictionloss"]])
+def test_a_log_without_noise_gives_no_term_that_is_not_there(robot, planted):
+    # What is left after the fit is rounding and steps not taken; it must not become an offset of 1e-5 rad.
+    found = identify(Replay(robot, bench(robot, {**ORDINARY, **planted}, noise=(0.0, 0.0))))
+    assert {name for term in found.found for name in term.parameters} == set(planted)

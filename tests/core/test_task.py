@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import copy
-import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from taskbench import Catalog, task_spec
 
 from realitygap_core import robots
-from realitygap_core.errors import CoreError, unknown
+from realitygap_core.errors import CoreError
 from realitygap_core.robot import Robot
 from realitygap_core.task import Task, compile_task
 
-MODULES = {kind: f"realitygap_core.terms.{kind}s" for kind in ("observation", "reward", "termination", "reset", "action", "command")}
 EMBEDDED = ("qube-swingup", "cartpole-balance", "cartpole-swingup", "pendulum-swingup")
 
 
-class Catalog:
-    """The built-in terms by name, without a registry."""
-
-    def load(self, kind: str, name: str) -> Callable[..., Any]:
-        module = importlib.import_module(MODULES.get(kind, f"realitygap_core.terms.{kind}"))
-        if not hasattr(module, name):
-            raise unknown(kind, name, vars(module))
-        return getattr(module, name)  # type: ignore[no-any-return]
-
-
-def embedded(name: str) -> dict[str, Any]:
-    path = robots.task_path(name)
-    assert path is not None
-    return yaml.safe_load(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
 def compiled(name: str, **changes: Any) -> Task:
-    return compile_task(embedded(name) | changes, Catalog())
+    return compile_task(task_spec(name) | changes, Catalog())
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -45,7 +26,7 @@ def test_each_embedded_task_compiles_and_says_when_it_is_solved(name: str) -> No
     task = compiled(name)
     assert task.name == name
     assert task.success is not None
-    assert task.episode_steps == round(embedded(name)["episode_s"] / 0.02)
+    assert task.episode_steps == round(task_spec(name)["episode_s"] / 0.02)
 
 
 def test_the_qube_task_is_the_one_that_validation_judges() -> None:
@@ -77,7 +58,7 @@ def test_a_robot_that_is_given_goes_before_the_one_that_the_task_names() -> None
     path = robots.model_path("pendulum")
     assert path is not None
     text = path.read_text(encoding="utf-8").replace('mass="0.9"', 'mass="1.9"')
-    task = compile_task(embedded("pendulum-swingup"), Catalog(), Robot.from_xml(text))
+    task = compile_task(task_spec("pendulum-swingup"), Catalog(), Robot.from_xml(text))
     assert task.robot.model.body("pole").mass[0] == pytest.approx(2.0)
 
 
@@ -85,7 +66,7 @@ def test_a_model_beside_the_task_file_is_found(tmp_path: Path) -> None:
     path = robots.model_path("pendulum")
     assert path is not None
     (tmp_path / "mine.xml").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    task = compile_task(embedded("pendulum-swingup") | {"model": "mine.xml"}, Catalog(), folder=tmp_path)
+    task = compile_task(task_spec("pendulum-swingup") | {"model": "mine.xml"}, Catalog(), folder=tmp_path)
     assert task.nominal.path == tmp_path / "mine.xml"
 
 
@@ -95,7 +76,7 @@ def test_rewards_of_one_name_stay_apart() -> None:
 
 
 def test_the_training_part_counts_only_in_a_training() -> None:
-    spec = embedded("pendulum-swingup") | {
+    spec = task_spec("pendulum-swingup") | {
         "training": {
             "share": 0.25,
             "resets": [{"term": "joint_position_uniform", "params": {"low": 1, "high": 2}}],
@@ -168,7 +149,7 @@ def put(spec: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
 )
 def test_what_is_wrong_is_told_with_its_json_pointer(change: str, value: Any, pointer: str, message: str, hint: str | None) -> None:
     with pytest.raises(CoreError) as error:
-        compile_task(put(embedded("cartpole-balance"), change, value), Catalog())
+        compile_task(put(task_spec("cartpole-balance"), change, value), Catalog())
     assert message in error.value.message
     assert error.value.pointer == pointer
     if hint is not None:
@@ -176,7 +157,7 @@ def test_what_is_wrong_is_told_with_its_json_pointer(change: str, value: Any, po
 
 
 def test_a_missing_key_is_named() -> None:
-    spec = embedded("cartpole-balance")
+    spec = task_spec("cartpole-balance")
     del spec["observations"]
     with pytest.raises(CoreError, match="`observations` is missing"):
         compile_task(spec, Catalog())

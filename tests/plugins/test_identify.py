@@ -108,6 +108,25 @@ def test_a_wrong_name_in_a_fit_file_is_shown_with_its_line(bench, tmp_path):
     assert "damping[hinge]" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("damping[hinge]: [0.01, 0.5]\ngain[motor]: [2.0, 0.5]\n", 2, "not in order"),
+        ("damping[hinge]:\n  low: 0.01\n  high: 0.5\n  begin: 0.1\n", 4, "unknown key 'begin'"),
+        ("parameters:\n  damping[hinge]: [0.01]\n", 2, "the bounds of 'damping\\[hinge\\]' are"),
+        ("- damping[hinge]\n- 'gain[motor]': [0.5, 2.0]\n", 2, "is not a name"),
+        ("damping[hinge]: {low: 0.01, high: 0.5, start: fast}\n", 1, "not a number"),
+        ("gain[motor]:\ndamping[hinge]: [-1.0, 0.5]\n", 2, "beyond what is possible"),
+    ],
+)
+def test_what_is_wrong_in_a_fit_file_is_shown_with_its_line(bench, tmp_path, text, line, message):
+    file = tmp_path / "fit.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        identify({**bench, "fit": str(file)}, RunContext(folder=tmp_path))
+    assert f"fit.yaml:{line}" in str(caught.value.where)
+
+
 def test_a_log_cannot_be_for_training_and_for_testing(bench, tmp_path):
     with pytest.raises(InputError, match="training log and a test log"):
         identify({**bench, "train_logs": ["a*"], "test_logs": ["a2"]}, RunContext(folder=tmp_path))
@@ -132,13 +151,3 @@ def test_the_qube_trains_on_the_first_chirp_of_each_sign():
     train, test, _ = split_logs(Recording.open(QUBE["recording"]))
     assert [name[-19:] for name in train] == ["2021-04-14_18-52-33", "2021-04-14_18-56-57"]
     assert len(test) == 4
-
-
-@pytest.mark.slow
-def test_the_search_explains_chirps_that_were_not_used_for_fitting(tmp_path):
-    outputs = identify(QUBE, RunContext(folder=tmp_path))
-    assert outputs["gap_nominal"]["theta"]["rmse"] > 0.45
-    assert outputs["gap_test"]["theta"]["rmse"] <= 0.05
-    assert outputs["gap_test"]["alpha"]["rmse"] <= 0.025
-    assert ("stiffness", "arm") in {(finding["kind"], finding["target"]) for finding in outputs["structure"]}
-    assert outputs["parameters"]["delay[motor]"]["low"] > 0

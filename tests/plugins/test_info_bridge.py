@@ -125,6 +125,18 @@ def test_a_quantised_channel_is_dithered_and_a_dead_one_left_out(tmp_path, run):
     assert np.isfinite(outputs["measures"]["knn_kl"]["value"])
 
 
+def test_findings_of_either_recording_are_warned_of(tmp_path, run):
+    real = recording(motions(2))
+    t = np.arange(400) / 100 + np.where(np.arange(400) >= 200, 1.0, 0.0)
+    logs = {
+        name: Log(name=name, signals={"sensors": Signal(t_t=t, values_tc=log.signals["sensors"].values_tc, channels=CHANNELS)})
+        for name, log in real.data.items()
+    }
+    gappy = Recording(name="gappy", streams=real.streams, data=logs).save(tmp_path / "gappy.recording")
+    compare({"sim": saved(tmp_path, "sim", motions(1)), "real": str(gappy), "measures": ["energy"], "max_samples": 100}, run)
+    assert [w.split(";")[0] for w in run.warnings if "gap" in w] == ["gappy: gap in 6 of 6 logs"]
+
+
 def test_no_shared_channel_is_refused_with_what_there_is(tmp_path, run):
     other = (Channel(name="x", role="sensor", unit="m"), Channel(name="y", role="sensor", unit="m"))
     sim, real = saved(tmp_path, "sim", motions(1), channels=other), saved(tmp_path, "real", motions(2))

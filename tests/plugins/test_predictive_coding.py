@@ -93,6 +93,22 @@ def test_identified_parameters_that_are_right_leave_nothing(model, run, tmp_path
     assert outputs["logs"] == ["log1"]
 
 
+def test_findings_of_the_logs_are_warned_of(model, run, tmp_path):
+    recording = Recording.open(logs(model, {}, tmp_path))
+    with_gap = {}
+    for name, log in recording.data.items():
+        keep = np.r_[0:200, 260:601]
+        with_gap[name] = Log(
+            name=name,
+            signals={s: Signal(t_t=x.t_t[keep], values_tc=x.values_tc[keep], channels=x.channels) for s, x in log.signals.items()},
+        )
+    path = Recording(name="gappy", streams=recording.streams, data=with_gap).save(tmp_path / "gappy.recording")
+    diagnose({"recording": str(path), "model": model, "logs": ["log0"], "max_steps": 100}, run)
+    assert [w for w in run.warnings if "gap in time" in w] == [
+        "gap in 2 of 2 logs; log 'log0': row 200: 1 gap in time, the longest 610 ms where the median step is 10 ms"
+    ]
+
+
 def test_wrong_parameters_and_logs_are_refused_before_any_work(model, run, tmp_path):
     recording = logs(model, {}, tmp_path)
     with pytest.raises(CoreError, match="no parameter 'damping\\[hige\\]'"):

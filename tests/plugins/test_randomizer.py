@@ -194,6 +194,25 @@ def test_adapt_completes_a_prior_that_lacks_parameters_and_says_so(identified, m
     assert any("frictionloss[shoulder]" in warning for warning in run.warnings)
 
 
+def test_adapt_warns_of_a_value_that_its_prior_hardly_held_possible(identified, run, tmp_path):
+    prior = tmp_path / "prior.yaml"
+    marginals = {
+        # 0.52 kg lies above the central 95 %, 0.4025 to 0.4975 kg; 1 mN m of friction is not far from a prior that begins at 0.
+        "mass[upper]": {"distribution": "uniform", "low": 0.4, "high": 0.5, "unit": "kg"},
+        "frictionloss[shoulder]": {"distribution": "uniform", "low": 0.0, "high": 0.5, "unit": "N m"},
+        "delay[servo]": {"distribution": "uniform", "low": 0.001, "high": 0.02, "unit": "s"},
+    }
+    prior.write_text(yaml.safe_dump({"schema": 1, "parameters": marginals}))
+    adapt({"identified": identified, "prior": str(prior)}, run)
+    assert [w.split(": check")[0] for w in run.warnings] == [
+        "mass[upper] was identified at 0.52 kg, outside the central 95 % of its prior, 0.4025 to 0.4975"
+    ]
+    # Without a prior there is no belief to contradict.
+    plain = RunContext(folder=tmp_path / "plain")
+    adapt({"identified": identified}, plain)
+    assert plain.warnings == []
+
+
 def test_adapt_adds_latency_and_noise_without_touching_the_entropies(identified, run, tmp_path):
     plain = adapt({"identified": identified}, RunContext(folder=tmp_path / "plain"))
     outputs = adapt({"identified": identified, "latency": 0.01, "sensor_noise": {"angle": 0.003}}, run)

@@ -95,6 +95,7 @@ def read_table(
     else:
         raise CoreError(f"no file or folder '{source}'", where=str(source), hint="give the path of a log file or of a folder of them")
     tables: Tables = {}
+    origins: dict[str, str] = {}
     for file in files:
         reader = known[format] if format else _reader(file, known)
         if reader is None:
@@ -108,8 +109,12 @@ def read_table(
         for log, table in read.items():
             name = log if not prefix else prefix if list(read) == [file.stem] else f"{prefix}/{log}"
             if name in tables:
-                raise CoreError(f"log '{name}' comes from two files", where=str(file), hint="rename one of the files")
-            tables[name] = table
+                raise CoreError(
+                    f"log '{name}' comes from two files, '{origins[name]}' and '{file.name}'",
+                    where=str(file),
+                    hint="rename one of them, or take it out of the folder",
+                )
+            tables[name], origins[name] = table, file.name
     return tables
 
 
@@ -131,18 +136,32 @@ def split_by_column(tables: Tables, column: str, *, where: str) -> Tables:
     return out
 
 
-def spread(name: str, values: NDArray[Any], into: Table) -> None:
-    """Adds an array to a table: 1-D as it is, more dimensions as one column an entry, `name[0]`, `name[1][2]`; times as seconds."""
-    if np.issubdtype(values.dtype, np.datetime64):
-        values = values.astype("datetime64[ns]").astype(np.int64) / 1e9
-    if np.iscomplexobj(values) or values.dtype.fields:
-        raise ValueError(f"column '{name}' holds {values.dtype}, not real numbers")
+def spread(name: str, values: NDArray[Any], into: Table, *, path: Path) -> None:
+    """Adds an array to a table: 1-D as it is, more dimensions as one column an entry, `name[0]`, `name[1][2]`; times as seconds.
+
+    Raises:
+        CoreError: the array of file `path` holds something else than real numbers or text.
+    """
+    if values.dtype.kind in "mM":
+        seconds = values.astype(f"{values.dtype.kind}8[ns]").astype(np.int64) / 1e9
+        values = np.where(np.isnat(values), np.nan, seconds)
+    if values.dtype.kind not in "fiubSUO":
+        raise not_numbers(path, name, str(values.dtype))
     flat = values.reshape(1) if values.ndim == 0 else values
     if flat.ndim == 1:
         into[name] = flat
         return
     for index in np.ndindex(flat.shape[1:]):
         into[name + "".join(f"[{part}]" for part in index)] = flat[(slice(None), *index)]
+
+
+def not_numbers(path: Path, name: str, held: str) -> CoreError:
+    """The error for a sound file with an array that is of no use."""
+    return CoreError(
+        f"'{path.name}', column '{name}': holds {held}, not real numbers",
+        where=str(path),
+        hint="store each quantity as an array of floats or integers",
+    )
 
 
 def damaged(path: Path, kind: str, error: Exception) -> CoreError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from realitygap_core.errors import CoreError
 from realitygap_core.readers import ExtensionReader, Tables, damaged
 
-_DELIMITERS = (",", ";", "\t", "|", " ")
+_DELIMITERS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r"^\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*$")
 _LONG_INTEGER = re.compile(r"^[+-]?\d{15,19}$")
 _SAMPLE_LINES = 20
@@ -37,12 +38,14 @@ class CsvReader(ExtensionReader):
         """
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                sample = [line for _, line in zip(range(_SAMPLE_LINES), file, strict=False) if line.strip()]
+                first = list(itertools.islice(file, _SAMPLE_LINES))
+                skipped = _comments(first)
+                sample = [line for line in first[skipped:] if line.strip()]
                 if not sample:
                     raise CoreError(f"'{path.name}' is empty", where=str(path), hint="a CSV log has a header row and one row a sample")
                 delimiter = _delimiter(sample)
                 file.seek(0)
-                reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+                reader = csv.reader(itertools.islice(file, skipped, None), delimiter=delimiter, skipinitialspace=True)
                 header: list[str] = []
                 rows: list[list[str]] = []
                 for row in reader:
@@ -50,28 +53,42 @@ class CsvReader(ExtensionReader):
                     if not any(cell.strip() for cell in cells):
                         continue
                     if not header:
-                        header = _header(cells, path, reader.line_num)
+                        header = _header(cells, path, skipped + reader.line_num)
                         continue
                     if len(cells) == len(header) + 1 and cells[-1] == "":
                         cells = cells[:-1]  # a delimiter at the end of the line
                     if len(cells) != len(header):
+                        line, count = skipped + reader.line_num, f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
                         raise CoreError(
-                            f"'{path.name}', line {reader.line_num} (row {len(rows)}): {len(cells)} cells, the header has {len(header)}",
-                            where=f"{path}:{reader.line_num}",
+                            f"'{path.name}', line {line} (row {len(rows)}): {count}, the header has {len(header)}",
+                            where=f"{path}:{line}",
                             hint="the file may be truncated there; remove or complete the row",
                         )
                     rows.append(cells)
-        except (csv.Error, UnicodeDecodeError, OSError) as error:
+        except UnicodeDecodeError as error:
+            raise CoreError(
+                f"'{path.name}' is not UTF-8 text: byte 0x{error.object[error.start]:02x}", where=str(path), hint="save it as UTF-8"
+            ) from None
+        except (csv.Error, OSError) as error:
             raise damaged(path, "CSV", error) from None
         decimal_comma = delimiter != "," and any(_DECIMAL_COMMA.match(cell) for row in rows[:_SAMPLE_LINES] for cell in row)
         table = {name: _column([row[index] for row in rows], decimal_comma) for index, name in enumerate(header)}
         return {path.stem: table}
 
 
+def _comments(first: list[str]) -> int:
+    """How many comment lines to skip at the top; the last one is the header where numbers follow it, as numpy.savetxt writes it."""
+    count = sum(1 for _ in itertools.takewhile(lambda line: line.lstrip().startswith("#"), first))
+    followed_by_numbers = count < len(first) and re.match(r"\s*[+-]?\.?\d", first[count]) is not None
+    return max(count - 1, 0) if followed_by_numbers or count == len(first) else count
+
+
 def _delimiter(sample: list[str]) -> str:
     """The delimiter that gives the most cells, the same number in header and body."""
     best, most = ",", 1
-    for delimiter in _DELIMITERS:
+    for delimiter in (*_DELIMITERS, " "):
+        if delimiter == " " and most > 1:
+            break  # spaces beside another delimiter are for the eye
         counts = [len([cell for cell in row if cell]) for row in csv.reader(sample, delimiter=delimiter, skipinitialspace=True)]
         # The header decides; a body that mostly disagrees with it was cut by the wrong character.
         agree = sum(count <= counts[0] for count in counts) / len(counts)

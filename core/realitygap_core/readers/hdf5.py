@@ -21,7 +21,7 @@ class Hdf5Reader(ExtensionReader):
         """All logs of the file; datasets at its root belong to a log named like the file.
 
         Raises:
-            CoreError: truncated, damaged, no datasets, or larger than `MAX_BYTES`.
+            CoreError: truncated, damaged, no datasets, not numbers, or larger than `MAX_BYTES`.
         """
         import h5py
 
@@ -42,7 +42,7 @@ class Hdf5Reader(ExtensionReader):
                     values = np.asarray(item[()])
                     if values.dtype.kind in "SO":
                         values = np.asarray([_text(value) for value in values.ravel()], dtype=object)
-                    spread(name[len(log) :].lstrip("/"), values, tables.setdefault(log or path.stem, {}))
+                    spread(name[len(log) :].lstrip("/"), values, tables.setdefault(log or path.stem, {}), path=path)
         except CoreError:
             raise
         except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and ValueError for damaged files

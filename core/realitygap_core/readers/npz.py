@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from realitygap_core.errors import CoreError
-from realitygap_core.readers import ExtensionReader, Tables, damaged, spread
+from realitygap_core.readers import ExtensionReader, Tables, damaged, not_numbers, spread
 
 MAX_BYTES = 8 << 30
 """Largest uncompressed size that is read, so that a hostile file cannot fill the memory."""
@@ -23,7 +23,7 @@ class NpzReader(ExtensionReader):
         """All logs of the file, in its order.
 
         Raises:
-            CoreError: truncated, damaged, holds pickled objects, or is larger than `MAX_BYTES` uncompressed.
+            CoreError: truncated, damaged, holds pickled objects or complex numbers, or is larger than `MAX_BYTES` uncompressed.
         """
         try:
             with zipfile.ZipFile(path) as archive:
@@ -36,7 +36,13 @@ class NpzReader(ExtensionReader):
             with np.load(path, allow_pickle=False) as file:
                 for key in file.files:
                     log, _, channel = key.rpartition("/")
-                    spread(channel, np.asarray(file[key]), tables.setdefault(log or path.stem, {}))
+                    try:
+                        values = np.asarray(file[key])
+                    except ValueError as error:
+                        if "allow_pickle" not in str(error):
+                            raise
+                        raise not_numbers(path, key, "Python objects (never loaded)") from None
+                    spread(channel, values, tables.setdefault(log or path.stem, {}), path=path)
         except CoreError:
             raise
         except Exception as error:  # a damaged archive fails in zipfile, zlib, struct, or in the header's parser

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from realitygap_core.errors import CoreError
 from realitygap_core.readers import ExtensionReader, Table, Tables, damaged, spread
 
 
@@ -21,13 +22,18 @@ class ParquetReader(ExtensionReader):
         """The one table of the file, named like the file.
 
         Raises:
-            CoreError: truncated or damaged.
+            CoreError: truncated, damaged, or two columns of one name.
         """
         table: Table = {}
         try:
+            names = pq.read_schema(path).names
+            if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
+                raise CoreError(f"'{path.name}': two columns are named '{twice}'", where=str(path), hint="give every column its own name")
             arrow = pq.read_table(path)
             for name, column in zip(arrow.column_names, arrow.columns, strict=True):
-                spread(name, _array(column), table)
+                spread(name, _array(column), table, path=path)
+        except CoreError:
+            raise
         except Exception as error:  # pyarrow raises its own errors, OSError, and ValueError for shapes
             raise damaged(path, "Parquet", error) from None
         return {path.stem: table}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from realitygap.errors import InputError
 from realitygap_core import comparison
 from realitygap_core.comparison import Measured, Prepared
+from realitygap_core.opening import summarise_findings
 from realitygap_core.recording import Log, Recording
 from realitygap_core.statistics import as_json, blocks, effective_sample_size
 
@@ -38,7 +39,7 @@ class Signals:
 def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Skill `compare-domains`."""
     rng = np.random.default_rng(run.seed)
-    signals = _read(Recording.open(inputs["sim"]), Recording.open(inputs["real"]), inputs.get("channels"))
+    signals = _read(_open(inputs["sim"], run), _open(inputs["real"], run), inputs.get("channels"))
     if seconds := float(inputs.get("block") or 0.0):
         length = max(2, round(seconds / signals.period))
         signals = _cut(signals, length)
@@ -82,6 +83,13 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         },
         "summary": _summary(measures, data, signals),
     }
+
+
+def _open(path: str, run: RunContext) -> Recording:
+    recording = Recording.open(path)
+    for line in summarise_findings(recording):
+        run.warn(f"{recording.name}: {line}")
+    return recording
 
 
 def _read(sim: Recording, real: Recording, wanted: Sequence[str] | None) -> Signals:

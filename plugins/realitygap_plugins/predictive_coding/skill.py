@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realitygap.errors import InputError
 from realitygap_core.diagnosable import choose_logs, compared_channels
-from realitygap_core.diagnosis import Diagnosis, Verdict
+from realitygap_core.diagnosis import Diagnosis
 from realitygap_core.gap import noise_floor
 from realitygap_core.hypotheses import Believed
-from realitygap_core.importing import import_recording
-from realitygap_core.mapping import LogMapping
+from realitygap_core.opening import open_recording
 from realitygap_core.parameters import check, read
-from realitygap_core.recording import Recording
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
 from realitygap_core.statistics import as_json
+from realitygap_core.verdict import Verdict
 
 if TYPE_CHECKING:
     from realitygap.context import RunContext
@@ -28,7 +26,12 @@ if TYPE_CHECKING:
 def diagnose(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Skill `diagnose-transfer`."""
     robot = Robot.load(inputs["model"])
-    recording = _open(inputs, robot, run)
+    for note in robot.notes:
+        run.warn(note)
+    document = run.document(inputs["mapping"], "mapping") if inputs.get("mapping") else None
+    with document.locating() if document is not None else nullcontext():
+        mapping = document.data if document is not None else None
+        recording = open_recording(inputs["recording"], mapping, robot, catalog=run.catalog, warn=run.warn)
     believed = _believed(inputs.get("parameters") or {}, robot)
     values = {name: b.value for name, b in believed.items()}
     patterns = inputs.get("logs")
@@ -43,7 +46,7 @@ def diagnose(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
 
     def report(message: str) -> None:
         run.check_cancelled()
-        run.progress(diagnosis.problem.evaluations, None, message)
+        run.progress(diagnosis.fit.problem.evaluations, None, message)
 
     diagnosis = Diagnosis(replay, believed, noise_floor=noise_floor(recording.select(patterns), replay.channels), report=report)
     verdicts = diagnosis.verdicts()
@@ -51,20 +54,10 @@ def diagnose(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     return {
         "verdicts": [_row(v) for v in verdicts],
         "logs": chosen,
-        "replays": diagnosis.problem.evaluations,
+        "replays": diagnosis.fit.problem.evaluations,
         "hypotheses": [h.label for h in diagnosis.hypotheses],
         "summary": "\n".join(_line(v) for v in verdicts[:3]),
     }
-
-
-def _open(inputs: Mapping[str, Any], robot: Robot, run: RunContext) -> Recording:
-    """A recording folder, or a raw log with its mapping."""
-    source = Path(inputs["recording"])
-    if (source / "recording.json").is_file():
-        return Recording.open(source)
-    document = run.document(inputs["mapping"], "mapping") if inputs.get("mapping") else None
-    with document.locating() if document is not None else nullcontext():
-        return import_recording(source, LogMapping.parse(document.data, robot) if document is not None else None, robot)
 
 
 def _believed(parameters: Mapping[str, Any], robot: Robot) -> dict[str, Believed]:
@@ -104,7 +97,7 @@ def _figure(diagnosis: Diagnosis) -> Any:
     figure = Figure(figsize=(7, 1.6 * len(channels) + 0.4), layout="constrained")
     axes = figure.subplots(len(channels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, channel in zip(axes, channels, strict=True):
-        rows = diagnosis.parts[channel][0]
+        rows = diagnosis.fit.parts[channel][0]
         first = replay.segment_of(channel) == replay.segment_of(channel)[0]
         t = replay.times(channel)[first]
         axis.plot(t, diagnosis.before[rows], linewidth=0.8, color="C7", label="as believed")

@@ -50,6 +50,10 @@ def adapt(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     names = [name for name in identified.free if name in prior.parameters and not isinstance(prior.parameters[name], Fixed)]
     before, after = prior.entropy(names), adapted.entropy(names)
     table = {name: _compare(prior.parameters[name], adapted.parameters[name], intervals.get(name)) for name in names}
+    # Bounds of a search are no belief, and a value at one of them was reported with the fit.
+    for name in names if inputs.get("prior") else []:
+        if name not in added and (far := _far(name, identified.medians()[name], prior.parameters[name])):
+            run.warn(far)
     full, robust = _robust(adapted, inputs)
     run.figure("marginals", _figure({"before": prior, "after": adapted}, names))
     if added:
@@ -113,6 +117,18 @@ def _prior(inputs: Mapping[str, Any], identified: Domain, run: RunContext) -> tu
     if given is None or missing:
         return Domain(parameters=prior, model=identified.model), missing if given else []
     return given, []
+
+
+def _far(name: str, value: float, before: Marginal) -> str | None:
+    """The warning for a value that the prior hardly held possible, or None."""
+    low, high = adapting.central(before)
+    # Zero friction is not far from a prior that begins at zero.
+    if (0.0 if before.support[0] == 0 else low) <= value <= high:
+        return None
+    return (
+        f"{name} was identified at {value:.4g} {before.unit}".rstrip()
+        + f", outside the central 95 % of its prior, {low:.4g} to {high:.4g}: check the model, the logs and the mapping, or widen the prior"
+    )
 
 
 def _searched(info: ParameterInfo) -> Marginal:

@@ -10,8 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from realitygap_core.importing import NotANumber, numbers
 from realitygap_core.recording_checks import derivative_slope
 from realitygap_core.units import ALIASES, UNITS
+
+LEAST_ROWS = 3
+"""Fewest rows that say anything of a column."""
 
 Kind = Literal["position", "velocity", "acceleration", "torque", "voltage", "current", "unknown"]
 
@@ -102,15 +106,15 @@ class Column:
 
 
 def describe(table: Mapping[str, NDArray[Any]]) -> list[Column]:
-    """The numeric columns of a log."""
+    """The columns of a log that hold numbers, a signal of them."""
     columns = []
     for name, values in table.items():
-        if values.dtype.kind not in "fiub" or len(values) == 0:
+        values_t = numbers(values)
+        if isinstance(values_t, NotANumber) or len(values_t) < LEAST_ROWS:
             continue
         match = re.fullmatch(r"(.*?)[\[_.]?(\d+)\]?", name)
         base, index = (match.group(1), int(match.group(2))) if match and match.group(1) else (name, None)
         words, unit = _words(name if index is None else base)
-        values_t = values.astype(np.float64)
         columns.append(Column(name=name, base=base, index=index, words=words, values_t=values_t, unit=unit))
     return columns
 
@@ -132,9 +136,11 @@ def clocks(columns: Sequence[Column]) -> list[Clock]:
     found: list[tuple[float, Clock]] = []
     for column in columns:
         values_t = column.values_t
-        if len(values_t) < 3 or not np.isfinite(values_t).all():
+        finite_t = values_t[np.isfinite(values_t)]
+        # A few missing stamps do not make it another column either.
+        if len(finite_t) < max(LEAST_ROWS, 0.9 * len(values_t)):
             continue
-        steps_t = np.diff(values_t)
+        steps_t = np.diff(finite_t)
         median = float(np.median(steps_t))
         # A few wrong stamps do not make it another column; the import names them by row.
         if median <= 0 or float(np.mean(steps_t > 0)) < 0.9:

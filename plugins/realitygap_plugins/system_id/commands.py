@@ -25,8 +25,10 @@ def init_robot(model: Path, log: Path, output: Path, form: str | None, force: bo
     without --force.
     """
     # Imported here: the simulator takes a second to load, and `--help` needs none of it.
+    from realitygap.discovery import Registry
     from realitygap_core.errors import CoreError
     from realitygap_core.importing import import_recording
+    from realitygap_core.opening import readers_of, summarise_findings
     from realitygap_core.readers import read_table
     from realitygap_core.robot import Robot
     from realitygap_plugins.system_id.drafting import draft_mapping
@@ -37,7 +39,8 @@ def init_robot(model: Path, log: Path, output: Path, form: str | None, force: bo
         raise InputError(f"no folder '{output.parent}'", where=str(output), hint="make it first")
     try:
         robot = Robot.load(model)
-        tables = read_table(log, format=form)
+        readers = readers_of(Registry.discover().catalog, lambda line: click.echo(f"warning: {line}", err=True))
+        tables = read_table(log, format=form, readers=readers)
         draft = draft_mapping(tables, robot, name=log.stem or log.resolve().name, model=os.path.relpath(model, output.parent), form=form)
     except CoreError as error:
         raise InputError(error.message, where=error.where, hint=error.hint) from error
@@ -55,15 +58,12 @@ def init_robot(model: Path, log: Path, output: Path, form: str | None, force: bo
     for note in (*robot.notes, *draft.notes):
         click.echo(f"open: {note}")
     try:
-        recording = import_recording(log, draft.document, robot)
+        recording = import_recording(log, draft.document, robot, readers=readers)
     except CoreError as error:
         click.echo(f"the log does not import yet: {error.message}" + (f"\n  hint: {error.hint}" if error.hint else ""))
     else:
-        for line in dict.fromkeys(f"{finding.kind}: {finding.message} (log '{finding.log}')" for finding in recording.findings[:5]):
+        for line in summarise_findings(recording):
             click.echo(line)
-        hidden = len(recording.findings) - 5
-        if hidden > 0:
-            click.echo(f"... and {hidden} more findings")
     click.echo("check units, signs and zero positions in that file, then:")
     click.echo(f"  skills run replay-recording -i model={model} -i recording={log} -i mapping={output}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,28 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realitygap_core.errors import CoreError
+from realitygap_core.importing import NotANumber, numbers
 from realitygap_core.mapping import actuator_expects
 from realitygap_core.readers import Tables
 from realitygap_core.robot import Robot
 from realitygap_core.units import UNITS
-from realitygap_plugins.system_id.columns import Clock, Column, angle_unit, clocks, describe, held_share, velocity_of
+from realitygap_plugins.system_id.columns import LEAST_ROWS, Column, angle_unit, clocks, describe, held_share, velocity_of
+from realitygap_plugins.system_id.draft_text import Entry, draft_document, draft_text
 
 _SI = {"position": "rad", "velocity": "rad/s", "acceleration": "rad/s^2", "torque": "N m", "voltage": "V", "current": "A", "unknown": "1"}
 _SLIDE_SI = {"position": "m", "velocity": "m/s", "acceleration": "m/s^2", "torque": "N"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One channel of the draft."""
-
-    name: str
-    """Name of the channel."""
-    column: str
-    """Column of the log."""
-    keys: Mapping[str, Any]
-    """Its other keys, in order."""
-    reason: str
-    """Why, in a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +55,24 @@ def draft_mapping(tables: Tables, robot: Robot, *, name: str, model: str, form: 
         CoreError: no column runs like time, or no column can be matched to any joint.
     """
     log = max(tables, key=lambda key: max((len(column) for column in tables[key].values()), default=0))
+    if (rows := max((len(column) for column in tables[log].values()), default=0)) < LEAST_ROWS:
+        raise CoreError(
+            f"log '{log}' has {rows} row{'' if rows == 1 else 's'}; a draft needs at least {LEAST_ROWS}",
+            where=f"log '{log}'",
+            hint="the log is empty or truncated; draft from a longer one",
+        )
     columns = describe(tables[log])
+    no_numbers = "".join(
+        f"; '{name}' holds {content.cell} in row {content.row}"
+        for name, values in tables[log].items()
+        if isinstance(content := numbers(values), NotANumber)
+    )
     found = clocks(columns)
     if not found:
         raise CoreError(
             f"no column of log '{log}' runs like time",
             where=f"log '{log}'",
-            hint=f"a log needs a column of stamps; it has: {', '.join(tables[log])}",
+            hint=f"a log needs a column of stamps; it has: {', '.join(tables[log])}{no_numbers}",
         )
     command_clock = next((clock for clock in found if clock.column.is_command), None)
     clock = next((one for one in found if one is not command_clock), found[0])
@@ -89,12 +88,12 @@ def draft_mapping(tables: Tables, robot: Robot, *, name: str, model: str, form: 
         raise CoreError(
             f"no column of log '{log}' looks like the position of a joint of model '{robot.name}'",
             where=f"log '{log}'",
-            hint=f"columns: {', '.join(column.name for column in rest)}; joints: {', '.join(robot.names('joint'))}",
+            hint=f"columns: {', '.join(column.name for column in rest)}; joints: {', '.join(robot.names('joint'))}{no_numbers}",
         )
     used = {entry.column for entry in entries}
     unmapped = tuple(column.name for column in rest if column.name not in used)
-    document = _document(name, model, form, clock, command_clock, entries)
-    text = _text(document, clock, command_clock, entries, unmapped, drafting.notes)
+    document = draft_document(name, model, form, clock, command_clock, entries)
+    text = draft_text(document, clock, command_clock, entries, unmapped, drafting.notes)
     return Draft(text=text, document=document, entries=tuple(entries), unmapped=unmapped, notes=tuple(drafting.notes))
 
 
@@ -337,72 +336,11 @@ def _likeness(column: Column, name: str) -> float:
 
 def _channel_name(column: Column, kind: str, taken: set[str]) -> str:
     """The column's name as a channel's: without brackets, not one of the recording's own."""
-    name = column.base if column.index is None else f"{column.base}_{column.index}"
+    base = re.sub(r"\s*[\[(][^\])]*[\])]\s*$", "", column.base)  # a unit in brackets
+    name = base if column.index is None else f"{base}_{column.index}"
     name = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in name).strip("_") or kind
     return f"{name}_{kind}" if name in ("log", "t") or (name != column.name and name in taken) else name
 
 
 def _seconds(unit: str) -> float:
     return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[unit]
-
-
-def _document(
-    name: str, model: str, form: str | None, clock: Clock, command_clock: Clock | None, entries: Sequence[Entry]
-) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "schema": 1,
-        "name": name,
-        "model": model,
-        **({"format": form} if form else {}),
-        "time": {"column": clock.column.name, "unit": clock.unit, "guess": True},
-    }
-    if command_clock is not None:
-        document["command_time"] = {"column": command_clock.column.name, "unit": command_clock.unit, "guess": True}
-    document["initial"] = {"velocity": "zero"}
-    document["channels"] = {entry.name: {"column": entry.column, **entry.keys, "guess": True} for entry in entries}
-    return document
-
-
-def _text(
-    document: Mapping[str, Any],
-    clock: Clock,
-    command_clock: Clock | None,
-    entries: Sequence[Entry],
-    unmapped: Sequence[str],
-    notes: Sequence[str],
-) -> str:
-    lines = [
-        "# Drafted from the log's columns and the model. Check every line with `guess: true`, then remove that mark.",
-        "# Signs and zero positions cannot be seen in a log: `sign: -1` turns a channel round, `offset:` shifts it.",
-        "schema: 1",
-        f"name: {_scalar(document['name'])}",
-        f"model: {_scalar(document['model'])}",
-        *([f"format: {_scalar(document['format'])}"] if "format" in document else []),
-        f"time: {_flow(document['time'])}  # {clock.reason}",
-    ]
-    if command_clock is not None:
-        lines.append(f"command_time: {_flow(document['command_time'])}  # {command_clock.reason}")
-    lines.append("initial: {velocity: zero}  # at the start of a replay: zero, or measured")
-    lines.append("channels:")
-    for entry in entries:
-        lines.append(f"  # {entry.reason}" if entry.reason else "  # by its name")
-        lines.append(f"  {_scalar(entry.name)}: {_flow(document['channels'][entry.name])}")
-    if unmapped:
-        lines.append(f"# not mapped: {', '.join(unmapped)}")
-    lines += [f"# open: {note}" for note in notes]
-    return "\n".join(line.replace("\n", " ") for line in lines) + "\n"
-
-
-def _flow(mapping: Mapping[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in mapping.items()) + "}"
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    text = str(value)
-    plain = text.replace("_", "").replace("-", "").replace("/", "").replace(" ", "")
-    ambiguous = text.lower() in ("true", "false", "yes", "no", "on", "off", "null", "y", "n") or text[:1] in "-0123456789 "
-    return text if plain.isascii() and plain.isalnum() and not ambiguous else json.dumps(text, ensure_ascii=False)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from realitygap.context import RunContext
-from realitygap.document import join, load
-from realitygap.errors import InputError, unknown
+from realitygap.errors import InputError
+from realitygap_core.diagnosable import choose_logs
 from realitygap_core.gap import ChannelGap, gaps, noise_floor
 from realitygap_core.identification import Identified, posterior
 from realitygap_core.identification import identify as identify_robot
 from realitygap_core.model_file import save_model
-from realitygap_core.parameters import apply, describe, read
+from realitygap_core.parameters import apply, read
+from realitygap_core.recording import Recording
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
+from realitygap_core.selection import own_parameters
 from realitygap_core.structure import SearchConfig
 from realitygap_plugins.system_id import figures
-from realitygap_plugins.system_id.plants import open_pair, patterns, position_channels, split_logs
+from realitygap_plugins.system_id.fit_file import read_fit
+from realitygap_plugins.system_id.plants import gaps_json, open_loop_logs, open_pair, patterns, position_channels, split_logs
 
 
 def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
@@ -35,20 +38,21 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         run.progress(done, stages, line)
 
     robot, recording = open_pair(inputs, run)
-    names, bounds, start = _fit_names(inputs.get("fit", "auto"), robot)
-    train, test, reason = _logs(inputs, recording)
+    asked = read_fit(inputs.get("fit", "auto"), robot)
+    train, test, reason = _logs(inputs, robot, recording)
     channels = position_channels(robot, recording)
     training = Replay(robot, recording, logs=train, channels=channels)
     testing = Replay(robot, recording, logs=test, channels=channels) if test else None
-    found = identify_robot(
-        training,
-        names=names,
-        bounds=bounds,
-        start=start,
-        terms=SearchConfig(max_terms=int(inputs.get("max_terms", 6))),
-        report=report,
-        check=run.check_cancelled,
-    )
+    with asked.locating():
+        found = identify_robot(
+            training,
+            names=asked.names,
+            bounds=asked.bounds,
+            start=asked.start,
+            terms=SearchConfig(max_terms=int(inputs.get("max_terms", 6))),
+            report=report,
+            check=run.check_cancelled,
+        )
     report("testing")
     shown = testing or training
     plants = [apply(robot, {}), apply(robot, found.fit.values)]
@@ -69,7 +73,7 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         for item in found.fit.estimates
     }
     domain = run.artifact("posterior.yaml")
-    document = posterior(training, found.fit, model=robot.name, bounds=bounds)
+    document = posterior(training, found.fit, model=robot.name, bounds=found.bounds)
     domain.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
     model = save_model(robot, found.fit.values, run.artifact("identified.xml"))
     log = shown.recording.log_names[0]
@@ -82,8 +86,8 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     run.progress(stages, stages, "done")
     outputs: dict[str, Any] = {
         "parameters": parameters,
-        "gap_nominal": _json(gap_nominal),
-        "gap_train": _json(found.fit.gap),
+        "gap_nominal": gaps_json(gap_nominal),
+        "gap_train": gaps_json(found.fit.gap),
         "noise_floor": floor,
         "structure": [item.as_json(found.fit.values) for item in found.found],
         "domain": str(domain),
@@ -99,21 +103,18 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         "summary": _summary(found, gap_nominal, gap_final, floor, testing is not None, reason),
     }
     if testing is not None:
-        outputs["gap_test"] = _json(gap_final)
+        outputs["gap_test"] = gaps_json(gap_final)
     return outputs
 
 
-def _json(gap: Mapping[str, ChannelGap]) -> dict[str, Any]:
-    return {name: value.as_json() for name, value in gap.items()}
-
-
-def _logs(inputs: Mapping[str, Any], recording: Any) -> tuple[list[str], list[str], str]:
+def _logs(inputs: Mapping[str, Any], robot: Robot, recording: Recording) -> tuple[list[str], list[str], str]:
+    """(training logs, test logs, why)."""
     train, test = patterns(inputs.get("train_logs")), patterns(inputs.get("test_logs"))
-    if train is None and test is None:
-        return split_logs(recording)
     if train is None:
+        if test is None:
+            return _split(robot, recording)
         held = {log.name for log in recording.logs(test)}
-        chosen, others, reason = split_logs(recording)
+        chosen, others, reason = _split(robot, recording)
         rest = [name for name in (*chosen, *others) if name not in held]
         if not rest:
             raise InputError("every log is a test log", hint="name `train_logs`, or fewer `test_logs`")
@@ -125,59 +126,13 @@ def _logs(inputs: Mapping[str, Any], recording: Any) -> tuple[list[str], list[st
     return used, held_out, "as asked for"
 
 
-def _fit_names(fit: str, robot: Robot) -> tuple[list[str] | None, dict[str, tuple[float, float]], dict[str, float]]:
-    """(names, bounds, starting values) of `auto` or of a file: names to `[low, high]`, `{low, high, start}` or nothing.
-
-    Raises:
-        InputError: what is wrong in the file, with its line.
-    """
-    if fit == "auto":
-        return None, {}, {}
-    path = Path(fit)
-    if not path.is_file():
-        raise InputError(f"no file '{fit}'", hint="give `auto`, or a YAML file of parameter names with bounds")
-    document = load(path)
-    data, root = document.data, ""
-    if isinstance(data, Mapping) and isinstance(data.get("parameters"), (Mapping, list)):
-        data, root = data["parameters"], "/parameters"
-    listed = isinstance(data, list)
-    if isinstance(data, list):
-        if odd := [entry for entry in data if not isinstance(entry, str)]:
-            raise InputError(
-                f"{odd[0]!r} in a list is not a name",
-                where=str(path),
-                hint="with bounds, leave the dashes out: `damping[knee]: [0.01, 1.0]`",
-            )
-        data = dict.fromkeys(data)
-    if not isinstance(data, Mapping) or not data:
-        raise InputError("the file names no parameters", where=str(path), hint="for example `damping[knee]: [0.01, 1.0]`")
-    names, bounds, start = [], {}, {}
-    for index, (name, entry) in enumerate(data.items()):
-        with document.locating():
-            describe(robot, str(name), pointer=f"{root}/{index}" if listed else join(root, str(name)))
-        names.append(str(name))
-        if entry is None:
-            continue
-        if isinstance(entry, Mapping):
-            for key in entry:
-                if key not in ("low", "high", "start"):
-                    raise unknown("key", str(key), ("low", "high", "start"), where=f"{path}, '{name}'")
-            if "start" in entry and not isinstance(entry["start"], (int, float)):
-                raise InputError(f"the start of '{name}' is {entry['start']!r}, not a number", where=str(path))
-        pair = [entry.get("low"), entry.get("high")] if isinstance(entry, Mapping) else entry
-        if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(x, (int, float)) for x in pair):
-            if not pair[0] < pair[1]:
-                raise InputError(
-                    f"the bounds of '{name}' are not in order: {pair[0]:g}, {pair[1]:g}", where=str(path), hint="write `[low, high]`"
-                )
-            bounds[str(name)] = (float(pair[0]), float(pair[1]))
-        elif not (isinstance(entry, Mapping) and pair == [None, None]):
-            raise InputError(
-                f"the bounds of '{name}' are {entry!r}", where=str(path), hint="write `[low, high]`, or `{low: .., high: .., start: ..}`"
-            )
-        if isinstance(entry, Mapping) and isinstance(entry.get("start"), (int, float)):
-            start[str(name)] = float(entry["start"])
-    return names, bounds, start
+def _split(robot: Robot, recording: Recording) -> tuple[list[str], list[str], str]:
+    """As `split_logs`, without logs that an open-loop replay cannot follow, such as those of a controller that balances."""
+    chosen, _ = open_loop_logs(recording)
+    nominal = {name: info.nominal for name, info in own_parameters(robot).items()}
+    usable, lost = choose_logs(robot, recording.select(chosen), nominal, max_steps=sys.maxsize)
+    train, test, reason = split_logs(recording.select([name for name in chosen if name in usable]))
+    return train, test, reason + (f"; open loop cannot follow {', '.join(lost)}" if lost else "")
 
 
 def _summary(

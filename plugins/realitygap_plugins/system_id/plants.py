@@ -9,12 +9,12 @@ from typing import Any
 from realitygap.context import RunContext
 from realitygap.document import load
 from realitygap.errors import InputError
-from realitygap_core.gap import repeats
+from realitygap_core.gap import ChannelGap, repeats
+from realitygap_core.observed import observed_channels
 from realitygap_core.parameters import check
 from realitygap_core.recording import Recording
-from realitygap_core.replay import observed_channels
 from realitygap_core.robot import Robot
-from realitygap_plugins.system_id.recordings import open_recording
+from realitygap_plugins.system_id.recordings import open_logs
 
 
 def open_pair(inputs: Mapping[str, Any], run: RunContext) -> tuple[Robot, Recording]:
@@ -22,7 +22,7 @@ def open_pair(inputs: Mapping[str, Any], run: RunContext) -> tuple[Robot, Record
     robot = Robot.load(inputs["model"])
     for note in robot.notes:
         run.warn(note)
-    return robot, open_recording(inputs["recording"], inputs.get("mapping"), inputs["model"], run)
+    return robot, open_logs(inputs, inputs["recording"], robot, run)
 
 
 def open_loop_logs(recording: Recording) -> tuple[list[str], str]:
@@ -83,6 +83,11 @@ def parameter_values(robot: Robot, given: Any, run: RunContext) -> dict[str, flo
         values[str(name)] = float(value)
     check(robot, values)
     return values
+
+
+def gaps_json(gaps: Mapping[str, ChannelGap]) -> dict[str, Any]:
+    """Gaps by channel as plain data."""
+    return {name: gap.as_json() for name, gap in gaps.items()}
 
 
 def patterns(value: str | Sequence[str] | None) -> list[str] | None:

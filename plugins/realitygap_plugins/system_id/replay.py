@@ -12,7 +12,7 @@ from realitygap_core.gap import ChannelGap, gaps, noise_floor
 from realitygap_core.parameters import apply
 from realitygap_core.replay import Replay
 from realitygap_plugins.system_id import figures
-from realitygap_plugins.system_id.plants import open_loop_logs, open_pair, parameter_values, patterns
+from realitygap_plugins.system_id.plants import gaps_json, open_loop_logs, open_pair, parameter_values, patterns
 
 
 def replay(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
@@ -48,20 +48,16 @@ def replay(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     run.figure("gap", figures.bars({"gap": gap}, floor))
     run.progress(4, 4, "done")
     outputs: dict[str, Any] = {
-        "gap": _json(gap),
+        "gap": gaps_json(gap),
         "noise_floor": floor,
         **paths,
-        "per_log": {log: _json(values) for log, values in per_log.items()},
+        "per_log": {log: gaps_json(values) for log, values in per_log.items()},
         "logs": list(work.recording.log_names),
-        "summary": _summary(gap, floor, len(per_log), reason),
+        "summary": _summary(gap, floor, per_log, reason),
     }
     if restarted is not None:
-        outputs["gap_window"] = _json(restarted)
+        outputs["gap_window"] = gaps_json(restarted)
     return outputs
-
-
-def _json(gap: Mapping[str, ChannelGap]) -> dict[str, Any]:
-    return {name: value.as_json() for name, value in gap.items()}
 
 
 def _representative(per_log: Mapping[str, Mapping[str, ChannelGap]], pooled: Mapping[str, ChannelGap]) -> str:
@@ -73,12 +69,30 @@ def _representative(per_log: Mapping[str, Mapping[str, ChannelGap]], pooled: Map
     return min(per_log, key=distance)
 
 
-def _summary(gap: Mapping[str, ChannelGap], floor: Mapping[str, float] | None, logs: int, reason: str) -> str:
+def _dominant(per_log: Mapping[str, Mapping[str, ChannelGap]]) -> tuple[str, float]:
+    """The log with the largest share of the squared error, and that share, the channels' shares averaged."""
+    shares = dict.fromkeys(per_log, 0.0)
+    channels = next(iter(per_log.values())).keys()
+    for channel in channels:
+        squares = {log: gaps[channel].samples * gaps[channel].rmse ** 2 for log, gaps in per_log.items() if channel in gaps}
+        total = sum(squares.values()) or 1.0
+        for log, square in squares.items():
+            shares[log] += square / total / len(channels)
+    worst = max(shares, key=lambda log: shares[log])
+    return worst, shares[worst]
+
+
+def _summary(
+    gap: Mapping[str, ChannelGap], floor: Mapping[str, float] | None, per_log: Mapping[str, Mapping[str, ChannelGap]], reason: str
+) -> str:
     parts = [f"{name} {value.rmse:.3g} {value.unit}".rstrip() for name, value in gap.items()]
-    first = f"open-loop RMSE over {logs} logs: {', '.join(parts)}"
+    first = f"open-loop RMSE over {len(per_log)} logs: {', '.join(parts)}"
     second = (
         "noise floor (repeats of the robot itself): " + ", ".join(f"{name} {value:.2g}" for name, value in floor.items())
         if floor
         else "no noise floor: no command was repeated"
     )
-    return f"{first}\n{second}\nlogs: {reason}"
+    third = f"logs: {reason}"
+    if len(per_log) > 2 and (worst := _dominant(per_log))[1] > 0.5:
+        third += f"; {worst[1]:.0%} of the squared error is in log '{worst[0]}', leave it out with `logs` to see the others"
+    return f"{first}\n{second}\n{third}"

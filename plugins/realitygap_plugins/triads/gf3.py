@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import comb
 
 TRITS = (-1, 0, 1)
 
@@ -61,19 +60,6 @@ def balanced_groups(trit_of: Mapping[str, int], size: int = 3) -> Iterator[tuple
             yield from extend((*chosen, place), total + trit_of[names[place]])
 
     yield from extend((), 0)
-
-
-def count_balanced_groups(trits: Iterable[int], size: int = 3) -> int:
-    """How many `balanced_groups` there are, from the counts of the three classes alone."""
-    counts = dict.fromkeys(TRITS, 0)
-    for trit in trits:
-        counts[balanced_residue(trit)] += 1
-    total = 0
-    for minus in range(size + 1):
-        for plus in range(size + 1 - minus):
-            if (plus - minus) % 3 == 0:
-                total += comb(counts[-1], minus) * comb(counts[1], plus) * comb(counts[0], size - minus - plus)
-    return total
 
 
 @dataclass(frozen=True, kw_only=True)

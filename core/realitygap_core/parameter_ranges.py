@@ -1,0 +1,80 @@
+"""Bounds for fits and searches, from the nominal value and the size of the robot; not a statement about it."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import mujoco
+import numpy as np
+
+from realitygap_core.parameter_kinds import COM_AXIS, TARGETS, is_hinge
+from realitygap_core.parameter_units import channel_unit
+from realitygap_core.robot import Robot
+
+_RATIO_RANGES: dict[str, tuple[float, float]] = {
+    "inertia_scale": (0.2, 5.0),
+    "command_scale": (0.5, 2.0),
+    "sensor_scale": (0.8, 1.25),
+}
+_TIME_RANGE = (0.0, 0.05)
+
+
+def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple[float, float, Literal["log", "linear"]]:
+    """Bounds for fits and searches: factors about a nominal value that is there, else what is large for a robot of this size."""
+    model, target_kind = robot.model, TARGETS[kind]
+    if kind in _RATIO_RANGES:
+        low, high = _RATIO_RANGES[kind]
+        return low, high, "log"
+    if kind in ("delay", "sensor_delay", "latency"):
+        return _TIME_RANGE[0], max(_TIME_RANGE[1], 2 * nominal), "linear"
+    if kind in ("mass", "gravity"):
+        factor = 4.0 if kind == "mass" else 1.2
+        return nominal / factor, nominal * factor, "log"
+    if kind in COM_AXIS:
+        body = model.body(target).id
+        radius_of_gyration = math.sqrt(float(model.body_inertia[body].sum()) / 2 / float(model.body_mass[body]))
+        reach = max(float(np.abs(model.body_ipos[body]).max()), radius_of_gyration)
+        return nominal - reach, nominal + reach, "linear"
+    if kind == "friction":
+        return max(nominal / 5, 0.01), max(nominal * 3, 0.1), "log"
+    if target_kind == "joint":
+        return _joint_range(model, kind, model.joint(target).id, nominal)
+    if target_kind == "channel":
+        wide = {"rad": 0.2, "m": 0.05}.get(channel_unit(robot, target), 1.0)
+        return (nominal - wide, nominal + wide, "linear") if kind == "sensor_offset" else (0.0, max(wide, 2 * nominal), "linear")
+    actuator = model.actuator(target).id
+    span = float(np.ptp(model.actuator_ctrlrange[actuator])) if model.actuator_ctrllimited[actuator] else 2.0
+    if kind == "command_offset":
+        return nominal - 0.15 * span, nominal + 0.15 * span, "linear"
+    if kind == "command_rate":
+        return span, 1000.0 * span, "log"
+    if kind == "force_limit":
+        strongest = abs(float(model.actuator_gainprm[actuator, 0])) * span / 2
+        reference = nominal if math.isfinite(nominal) else strongest
+        return reference / 20, reference * 2, "log"
+    if nominal > 0:
+        return nominal / (4.0 if kind == "gain" else 10.0), nominal * (4.0 if kind == "gain" else 10.0), "log"
+    if kind == "gain":
+        return nominal - 4 * abs(nominal), nominal + 4 * abs(nominal), "linear"
+    return 0.0, _inertia_of_actuator(model, actuator) * 100, "linear"
+
+
+def _joint_range(model: mujoco.MjModel, kind: str, joint: int, nominal: float) -> tuple[float, float, Literal["log", "linear"]]:
+    """From the inertia that the joint moves: a time constant of 10 ms, an own frequency of 5 Hz, an acceleration of 100 rad/s^2 or
+    m/s^2."""
+    inertia = float(model.dof_M0[model.jnt_dofadr[joint]])
+    if kind == "springref":
+        if model.jnt_limited[joint]:
+            low, high = model.jnt_range[joint]
+            return float(min(low, nominal)), float(max(high, nominal)), "linear"
+        wide = math.pi if is_hinge(model, joint) else 1.0
+        return nominal - wide, nominal + wide, "linear"
+    high = {"damping": 100.0, "frictionloss": 100.0, "armature": 5.0, "stiffness": 1000.0}[kind] * inertia
+    return 0.0, max(high, 4 * nominal), "linear"
+
+
+def _inertia_of_actuator(model: mujoco.MjModel, actuator: int) -> float:
+    if model.actuator_trntype[actuator] != mujoco.mjtTrn.mjTRN_JOINT:
+        return float(model.stat.meaninertia)
+    return float(model.dof_M0[model.jnt_dofadr[model.actuator_trnid[actuator, 0]]])
