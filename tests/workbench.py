@@ -64,7 +64,9 @@ def fail(inputs, run):
         raise ZeroDivisionError("nothing to divide by")
     if inputs["how"] == "kill":
         os.kill(os.getpid(), 9)
-    if inputs["how"] == "disk":
+    if inputs["how"] == "fill":
+        run.artifact("big").write_text("x")
+    if inputs["how"] in ("disk", "fill"):
         raise OSError(28, "No space left on device", "/data/x")
     if inputs["how"] == "exit":
         sys.exit(0)
@@ -80,7 +82,7 @@ JOURNAL = "journal: {type: string}"
 SKILLS = {
     "add": (
         "entry: throwaway:add",
-        f"a: {{type: number}}, b: {{type: number, default: 2}}, {JOURNAL}",
+        f"a: {{type: number}}, b: {{type: number, default: 2}}, before: {{type: string, format: path, x-optional: true}}, {JOURNAL}",
         "sum: {type: number, x-unit: rad}, file: {type: string, format: path}, summary: {type: string}",
     ),
     "count": (
@@ -96,6 +98,7 @@ SKILLS = {
         '{id: slow, uses: count, needs: [first], with: {to: 5, wait_at: "${{ inputs.wait_at }}", gate: "${{ inputs.gate }}", '
         'deaf: "${{ inputs.deaf }}", journal: "${{ inputs.journal }}"}}, '
         '{id: many, uses: add, needs: [slow], foreach: [1, 2], with: {a: "${{ item }}", b: "${{ steps.first.outputs.sum }}", '
+        'before: "${{ steps.first.outputs.file }}", '
         'journal: "${{ inputs.journal }}"}}]',
         "wait_at: {type: integer, default: 0}, gate: {type: string, default: ''}, deaf: {type: boolean, default: false}, " + JOURNAL,
         'sums: "${{ steps.many.outputs.sum }}", file: "${{ steps.first.outputs.file }}", report: "${{ run.report }}"',
@@ -124,7 +127,7 @@ class Bench:
         for name, (body, inputs, outputs) in SKILLS.items():
             folder = root / "skills" / name
             folder.mkdir(parents=True)
-            head = f"schema: 1\nname: {name}\nversion: 0.1.0\ntrit: 0\nsummary: For a test.\n"
+            head = f"schema: 1\nname: {name}\nversion: 0.1.0\ntrit: {int(name == 'add')}\nsummary: For a test.\n"
             (folder / "skill.yaml").write_text(head + f"{body}\ninputs: {{{inputs}}}\noutputs: {{{outputs}}}\n")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("REALITYGAP", "SKILLS"))},

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from realitygap.contents import content, digest, source_hash
+from realitygap.contents import content, file_hash, source_hash
 from realitygap.errors import InputError
-from realitygap.inputs import PATH_FORMATS, map_paths
+from realitygap.inputs import map_paths
 from realitygap.plan import Plan, SkillPlan
 
 FORMAT = 1
@@ -29,7 +29,7 @@ SIMULATION_EXTRA = "sim"
 SIMULATION_PACKAGE = "realitygap_core"
 LIBRARIES = ("jax", "jaxlib", "mujoco", "mujoco-mjx")
 """Distributions whose versions count for skills with the extra `sim`."""
-SETTINGS = ("JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "XLA_FLAGS", "REALITYGAP_ENGINE")
+SETTINGS = ("JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "XLA_FLAGS")
 """Variables that change what a simulation computes."""
 
 _TERMS = {"task", "domain", "policy"}
@@ -133,8 +133,6 @@ def _package_hash(package: str) -> str | None:
     if directories := package_directories(package):
         return source_hash(directories[0])
     file = module_file(package)
-    from realitygap.contents import file_hash
-
     return file_hash(file) if file else None
 
 
@@ -165,6 +163,3 @@ def _canonical(skill: SkillPlan, inputs: Mapping[str, Any], plan: Plan, runs: Pa
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-__all__ = ["FORMAT", "PATH_FORMATS", "device", "differences", "digest", "is_cacheable", "key_parts"]

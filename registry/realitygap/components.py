@@ -34,7 +34,6 @@ KINDS = (
     "reader",
     "reset",
     "reward",
-    "store",
     "success",
     "termination",
     "trainer",

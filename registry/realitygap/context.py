@@ -8,11 +8,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from realitygap.errors import Cancelled
+from realitygap.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
     from realitygap.components import Catalog
@@ -151,6 +152,33 @@ class RunContext:
         from realitygap import schema
 
         return schema.read_document(Path(path), kind)
+
+    @contextmanager
+    def reading(self, path: str | Path | None, kind: Kind) -> Iterator[Any]:
+        """The data of a document, None without a path. An error with a `pointer` into it comes out with file:line:column."""
+        if path is None:
+            yield None
+            return
+        document = self.document(path, kind)
+        with document.locating():
+            yield document.data
+
+    def own_domain(self, task: Document) -> str | None:
+        """The file of the domain that a task gives by name, or by a path relative to its own file; None where it gives none so.
+
+        Raises InputError with the place in the task for one that is not there.
+        """
+        named = task.data.get("domain")
+        if not isinstance(named, str):
+            return None
+        from realitygap.discovery import Registry
+        from realitygap.inputs import resolve_path
+
+        base = task.path.absolute().parent if task.path else Path.cwd()
+        try:
+            return resolve_path("domain", named, {"format": "domain"}, Registry.discover().assets, base)
+        except InputError as error:
+            raise task.error("/domain", error.message, hint=error.hint) from None
 
     @property
     def catalog(self) -> Catalog:

@@ -58,12 +58,17 @@ def _disagreements(record: PluginRecord, registry: Registry) -> Iterator[str]:
                 yield f"skill '{skill.name}': '{skill.entry}' cannot be called"
 
 
+_KINDS = {"realitygap_register_readers": "reader", "realitygap_register_executors": "executor"}
+"""Kind of the components that a hook of their own registers."""
+
+
 def _registrations(record: PluginRecord, registry: Registry) -> Iterator[str]:
+    components = {(one["kind"], one["name"]) for one in record.components}
     declared: dict[str, set[Any]] = {
         "realitygap_register_checks": set(record.checks),
         "realitygap_register_commands": set(record.commands),
-        "realitygap_register_components": {(one["kind"], one["name"]) for one in record.components},
-        "realitygap_register_readers": {("reader", one["name"]) for one in record.components if one["kind"] == "reader"},
+        "realitygap_register_components": components,
+        **{hook: {one for one in components if one[0] == kind} for hook, kind in _KINDS.items()},
     }
     registered: dict[str, set[Any]] = {}
     for hook in record.hooks:
@@ -73,21 +78,17 @@ def _registrations(record: PluginRecord, registry: Registry) -> Iterator[str]:
         if record.state == "error":
             yield record.error or f"hook {hook} failed"
             return
-        kind = hook.removeprefix("realitygap_register_")
-        if kind == "checks":
+        if hook == "realitygap_register_checks":
             registered[hook] = {prefix for prefix, _ in calls}
-        elif kind == "commands":
+        elif hook == "realitygap_register_commands":
             registered[hook] = {command.name for (command,) in calls}
-        elif kind == "components":
-            registered[hook] = {(call[0], call[1]) for call in calls}
-            yield from _same_factories(record, calls)
-        elif kind == "readers":
-            registered[hook] = {("reader", call[0]) for call in calls}
-            yield from _same_factories(record, [("reader", *call) for call in calls])
+        else:
+            named = [(_KINDS[hook], *call) for call in calls] if hook in _KINDS else calls
+            registered[hook] = {(call[0], call[1]) for call in named}
+            yield from _same_factories(record, named)
     # A reader is a component too, and may come by either hook.
-    readers = registered.get("realitygap_register_readers")
-    if readers is not None and "realitygap_register_components" in registered:
-        registered["realitygap_register_components"] |= readers
+    if "realitygap_register_components" in registered:
+        registered["realitygap_register_components"].update(*(registered.get(hook, ()) for hook in _KINDS))
     for hook, names in registered.items():
         wanted = declared[hook]
         for name in sorted(wanted - names, key=str):

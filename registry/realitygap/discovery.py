@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from realitygap.plugins import PluginHost
     from realitygap.skill import Skill
 
-__all__ = ["BUILTIN_DISTRIBUTION", "WORKSPACE", "Conflict", "Registry", "Selection", "discover"]
+__all__ = ["BUILTIN_DISTRIBUTION", "WORKSPACE", "Conflict", "Registry", "Selection"]
 
 Named = TypeVar("Named")
 
@@ -156,11 +156,6 @@ class Registry:
         extra = self.missing_extra(one)
         if extra is not None:
             raise InputError(f"{kind} '{one.name}' needs the extra '{extra}'", hint=install_line(extra, one.distribution))
-
-
-def discover(selection: Selection | None = None) -> Registry:
-    """`Registry.discover`."""
-    return Registry.discover(selection)
 
 
 def settle(kind: str, claims: Sequence[tuple[str, str, Named]]) -> tuple[dict[str, Named], list[Conflict]]:

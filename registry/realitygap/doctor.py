@@ -11,23 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from realitygap import extras
 from realitygap.discovery import Registry
 
-_PACKAGES = (
-    "click",
-    "jsonschema",
-    "pluggy",
-    "PyYAML",
-    "jax",
-    "mujoco",
-    "mujoco-mjx",
-    "equinox",
-    "optax",
-    "numpy",
-    "scipy",
-    "pyarrow",
-    "mcp",
-)
+_BROUGHT = [module.replace("/", "-") for modules in extras.MARKERS.values() for module in modules]
+_PACKAGES = ("click", "jsonschema", "pluggy", "PyYAML", *_BROUGHT)
 
 _DEVICES = "import jax, json; print(json.dumps([f'{d.platform} {d.device_kind}' for d in jax.devices()]))"
 
@@ -103,8 +91,6 @@ def _names(registry: Registry) -> Iterator[Item]:
 
 
 def _extras() -> Iterator[Item]:
-    from realitygap import extras
-
     for extra in extras.MARKERS:
         absent = extras.missing(extra)
         if not absent:

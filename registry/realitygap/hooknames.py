@@ -9,5 +9,4 @@ HOOKS = (
     "realitygap_register_components",
     "realitygap_register_executors",
     "realitygap_register_readers",
-    "realitygap_register_stores",
 )

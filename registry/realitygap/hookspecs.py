@@ -126,19 +126,6 @@ def realitygap_register_executors(register: RegisterNamed) -> None:
 
 
 @hookspec
-def realitygap_register_stores(register: RegisterNamed) -> None:
-    """Places where the index of runs and their artifacts live. `plugin.yaml` lists each as a component of kind `store`.
-
-    Example:
-
-        @hookimpl
-        def realitygap_register_stores(register):
-            from acme_gap.store import BucketStore
-            register("bucket", BucketStore)
-    """
-
-
-@hookspec
 def realitygap_before_step(run: str, step: str, skill: str, inputs: Mapping[str, Any]) -> None:
     """Called before a step executes; not for a step whose result is taken from the cache. An exception is noted and stops nothing.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -66,7 +67,9 @@ class Journal:
         self.event("run-ended", status=document["status"], error=document["error"])
         write_json(self.folder / "result.json", document)
         message = (document["error"] or {}).get("message")
-        self.index.put_run({**self.about, "state": document["status"], "seconds": document["seconds"], "message": message})
+        # The folder is the truth: where no row can be written any more, the index asks it.
+        with contextlib.suppress(OSError):
+            self.index.put_run({**self.about, "state": document["status"], "seconds": document["seconds"], "message": message})
 
     def close(self) -> None:
         self._file.close()

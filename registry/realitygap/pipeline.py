@@ -41,7 +41,6 @@ def make_plan(
     components: tuple[str, ...] = (),
     observers: tuple[str, ...] = (),
     executor: str = LOCAL,
-    path: tuple[str, ...] = (),
 ) -> Plan:
     """The plan of a skill or a pipeline whose inputs are prepared. A pipeline must have passed its check.
 
@@ -67,7 +66,6 @@ def make_plan(
         components=components,
         observers=observers,
         executor=executor,
-        path=path,
     )
 
 

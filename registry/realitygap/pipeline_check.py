@@ -32,21 +32,6 @@ from realitygap.references import Malformed, Reference, parse_reference, referen
 if TYPE_CHECKING:
     from realitygap.skill import Skill
 
-RULES = {
-    "RG401": "unknown skill in `uses`",
-    "RG402": "malformed reference",
-    "RG403": "unknown step",
-    "RG404": "unknown input",
-    "RG405": "unknown output",
-    "RG406": "type mismatch between an output and an input",
-    "RG407": "cycle of steps",
-    "RG408": "missing required input",
-    "RG409": "two steps of one id",
-    "RG410": "`foreach` over no list, or `item` without `foreach`",
-    "RG411": "a literal value that breaks the schema of the input",
-    "RG412": "a pipeline that uses itself",
-}
-
 
 @dataclass
 class PipelineCheck:

@@ -136,9 +136,12 @@ class Plan:
     """Plugins that declare one of the step hooks."""
     executor: str = LOCAL
     """`module:attribute` of what starts the workers."""
-    path: tuple[str, ...] = ()
-    """Extra entries for the workers' import path."""
     format: int = FORMAT
+
+    def is_fresh(self, step: str) -> bool:
+        """Whether earlier results of a step are not to be used: it, or a step that it lies in, is to be executed again."""
+        names = {step, *(step[:index] for index, letter in enumerate(step) if letter == ".")}
+        return not self.options.cache or bool(names & set(self.options.refresh))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -153,6 +156,5 @@ class Plan:
                 "options": Options.from_json(values["options"]),
                 "components": tuple(values["components"]),
                 "observers": tuple(values["observers"]),
-                "path": tuple(values["path"]),
             }
         )

@@ -71,10 +71,6 @@ class PluginHost:
             record.state = "loaded"
         return record.state == "loaded"
 
-    def load_all(self) -> None:
-        for name in self.records:
-            self.load(name)
-
     def implementing(self, hook: str) -> list[PluginRecord]:
         """Plugins that declare a hook and are loaded now, in the order of discovery."""
         return [record for record in self.records.values() if hook in record.hooks and self.load(record.name)]

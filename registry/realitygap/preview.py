@@ -69,8 +69,7 @@ def _forecast(plan: Plan, index: RunIndex, home: Path, instance: Instance) -> tu
     if not is_cacheable(skill):
         reason = "it writes outside of its run" if skill.effects == "workspace" else "its result depends on more than its inputs"
         return Forecast(verdict="RUN", reason=reason, **common), None
-    names = {instance.id, *(instance.id[:position] for position, letter in enumerate(instance.id) if letter == ".")}
-    if not plan.options.cache or names & set(plan.options.refresh):
+    if plan.is_fresh(instance.id):
         return Forecast(verdict="RUN", reason="asked for" if plan.options.cache else "the cache is off", **common), None
     damaged = False
     for folder in index.steps_with_key(key):

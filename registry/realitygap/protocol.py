@@ -1,6 +1,6 @@
 """What the supervisor and a worker say to each other: one JSON object a line, over a socket that nothing else knows.
 
-Supervisor to worker:  `{"do": "step", ...StepOrder}`, `{"do": "cancel"}`, `{"do": "exit"}`.
+Supervisor to worker:  `{"do": "step", ...StepOrder}`, `{"do": "cancel"}`.
 Worker to supervisor:  `{"at": "ready"}`, `{"at": "progress", ...}`, `{"at": "warning", ...}`, `{"at": "done", ...}`, `{"at":
 "failed", ...}`.
 
@@ -15,9 +15,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-FAILURES = ("input", "missing", "disk", "cancelled", "crash")
-"""Kinds of failure: the user's input, a missing extra, a full disk, a stop on request, anything else."""
 
 
 @dataclass(frozen=True, kw_only=True)

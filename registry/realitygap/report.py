@@ -38,7 +38,7 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> Path:
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
-        + _header(plan, about, document, steps)
+        + _header(plan, about, document)
         + (_overview(steps) if len(steps) > 1 else "")
         + "".join(_step(step) for step in steps)
         + f"<footer>Run {escape(folder.name)}. The files of every step lie in <code>steps/</code> beside this page.</footer>"
@@ -78,7 +78,7 @@ def _skill_of(pipeline: PipelinePlan, path: list[str]) -> SkillPlan | None:
     return _skill_of(step.pipeline, rest) if step.pipeline is not None and rest else step.skill
 
 
-def _header(plan: Plan, about: Mapping[str, Any], document: Mapping[str, Any], steps: list[_Step]) -> str:
+def _header(plan: Plan, about: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     versions = {name: version for name, version in (about.get("versions") or {}).items() if version}
     pairs = [
         ("Started", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(about.get("created", 0)))),
@@ -87,7 +87,7 @@ def _header(plan: Plan, about: Mapping[str, Any], document: Mapping[str, Any], s
         *((name, version) for name, version in versions.items()),
     ]
     if plan.is_pipeline:
-        total = sum(step.skill.trit for step in steps)
+        total = sum(step.skill.trit for step in plan.pipeline.steps)
         pairs.insert(
             3,
             (

@@ -56,7 +56,7 @@ class RunIndex:
 
     def steps_with_key(self, key: str) -> Iterator[Path]:
         """Folders of finished steps with a key, newest first."""
-        for (folder,) in self._read("SELECT folder FROM steps WHERE key = ? ORDER BY finished DESC LIMIT 20", (key,)):
+        for (folder,) in self._read("SELECT folder FROM steps WHERE key = ? ORDER BY finished DESC", (key,)):
             yield self.home / folder
 
     def latest_step(self, skill: str, step: str) -> Path | None:

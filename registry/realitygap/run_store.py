@@ -43,6 +43,8 @@ from realitygap.workspace import home as find_home
 from realitygap.workspace import is_locked, lock, read_json, read_object, remove_folder, write_json
 
 _POLL_S = 0.02
+_ROOM_B = 1 << 16
+"""Free bytes below which a disk counts as full: the last files of a run no longer fit."""
 _children: list[subprocess.Popen[bytes]] = []
 
 
@@ -234,8 +236,9 @@ class RunStore:
         document = read_result(self.folder(run_id))
         if document is not None:
             return document
+        full = shutil.disk_usage(self.home).free < _ROOM_B
         error = {
-            "message": "the run's process ended without a word",
+            "message": "the run's process ended without a word" + (", and the disk is full" if full else ""),
             "where": None,
             "hint": f"skills runs resume {run_id}",
         }

@@ -23,11 +23,8 @@ __all__ = [
     "StepStatus",
     "plan_run",
     "read_events",
-    "result",
     "result_document",
     "start",
-    "status",
-    "wait",
 ]
 
 _OBSERVERS = ("realitygap_before_step", "realitygap_after_step", "realitygap_on_step_error")
@@ -101,18 +98,3 @@ def plan_run(
         for leaf in plan.pipeline.leaves():
             registry.require_extras(registry.skill(leaf.skill.name))
     return plan
-
-
-def status(run_id: str, *, workspace: Path | None = None) -> RunStatus:
-    """Where a run stands. Raises InputError for an unknown run."""
-    return RunStore(workspace).get(run_id)
-
-
-def result(run_id: str, *, workspace: Path | None = None) -> dict[str, Any]:
-    """The result document of a run that has ended."""
-    return RunStore(workspace).result(run_id)
-
-
-def wait(run_id: str, timeout: float | None = None, *, workspace: Path | None = None) -> RunStatus:
-    """Waits until a run has ended, or `timeout` seconds."""
-    return RunStore(workspace).wait(run_id, timeout)

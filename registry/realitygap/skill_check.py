@@ -24,11 +24,10 @@ from realitygap.document import Document, join
 from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding, Severity
 from realitygap.guides import check_guide
+from realitygap.inputs import PATH_FORMATS
 from realitygap.schema import problems, validate
 from realitygap.skill import Skill
 
-FORMATS = ("path", "model", "recording", "mapping", "task", "domain", "policy", "report")
-"""Formats that this project gives a meaning; those of JSON Schema are allowed too."""
 _ASSET_FORMATS = ("model", "recording", "mapping", "task", "domain")
 
 
@@ -106,7 +105,7 @@ def _ports(skill: Skill, document: Document, registry: Registry) -> Iterator[Fin
         for name, schema in ports.items():
             pointer = join("", section, name)
             form = schema.get("format")
-            close = nearest(form, FORMATS) if isinstance(form, str) and form not in FORMATS else None
+            close = nearest(form, PATH_FORMATS) if isinstance(form, str) and form not in PATH_FORMATS else None
             if close:
                 message = f"unknown format '{form}'"
                 yield Finding.at(document, f"{pointer}/format", "RG208", message, hint=f"did you mean '{close}'?", severity="warning")

@@ -87,8 +87,8 @@ def finished_outputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def manifest_of(folder: Path) -> dict[str, list[Any]]:
-    """Relative name to [size, sha256] of every file that a later run relies on."""
-    names = ["outputs.json", "key.json", "inputs.json", "metrics.jsonl"]
+    """Relative name to [size, sha256] of every file that a later run relies on; its inputs have paths of its own."""
+    names = ["outputs.json", "key.json", "metrics.jsonl"]
     files = [folder / name for name in names if (folder / name).is_file()]
     files += [path for path in sorted((folder / "artifacts").rglob("*")) if path.is_file()]
     return {path.relative_to(folder).as_posix(): [path.stat().st_size, file_hash(path)] for path in files}

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import selectors
+import shutil
 import signal
 import sys
 import time
@@ -89,7 +90,13 @@ class Supervisor:
             self._broken(error)
         finally:
             self.pool.close()
-        self._end()
+        try:
+            self._end()
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            self._free()
+            self._end()
 
     def _loop(self) -> None:
         while True:
@@ -128,7 +135,7 @@ class Supervisor:
             self._use(instance, target)
             self.journal.event("step-done", **self._told(instance, facts))
             return True
-        if not is_cacheable(instance.step.skill) or self._is_fresh(instance):
+        if not is_cacheable(instance.step.skill) or self.plan.is_fresh(instance.id):
             return False
         key, _ = self._key(instance)
         for source in self.journal.index.steps_with_key(key):
@@ -332,6 +339,12 @@ class Supervisor:
         if refused and self.plan.options.detached:
             remove_folder(self.folder)
 
+    def _free(self) -> None:
+        """Makes room for the last word: what unfinished steps have put out is made anew by whoever resumes the run."""
+        for folder in (self.folder / "steps").glob("*"):
+            if read_step(folder) is None:
+                shutil.rmtree(folder / "artifacts", ignore_errors=True)
+
     def _report(self, document: dict[str, Any]) -> None:
         try:
             from realitygap.report import write_report
@@ -361,13 +374,9 @@ class Supervisor:
             self.keys[instance.id] = (digest(parts), parts)
         return self.keys[instance.id]
 
-    def _is_fresh(self, instance: Instance) -> bool:
-        names = {instance.id, *(instance.id[:index] for index, letter in enumerate(instance.id) if letter == ".")}
-        return not self.plan.options.cache or bool(names & set(self.plan.options.refresh))
-
     def _checkpoint(self, instance: Instance) -> Path:
         """By key, so that the same step of another run finds it too; a run that is to start afresh finds only its own."""
-        return checkpoints.place(self.home, self._key(instance)[0], self.folder.name if self._is_fresh(instance) else None)
+        return checkpoints.place(self.home, self._key(instance)[0], self.folder.name if self.plan.is_fresh(instance.id) else None)
 
     def _step_folder(self, instance: Instance) -> Path:
         return self.folder / "steps" / instance.id

@@ -50,11 +50,12 @@ def main(descriptor: int, *cores: int) -> None:
     faulthandler.enable()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     channel = Channel(socket.socket(fileno=descriptor))
-    orders: queue.SimpleQueue[StepOrder | None] = queue.SimpleQueue()
+    orders: queue.SimpleQueue[StepOrder] = queue.SimpleQueue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(channel, orders, stop), daemon=True).start()
     channel.send({"at": "ready"})
-    while (order := orders.get()) is not None:
+    while True:
+        order = orders.get()
         with _log_of(Path(order.folder)):
             answer = execute(order, channel, stop)
         channel.send(answer)
@@ -333,15 +334,13 @@ def _send(channel: Channel, message: dict[str, Any]) -> None:
         channel.send(message)
 
 
-def _listen(channel: Channel, orders: queue.SimpleQueue[StepOrder | None], stop: threading.Event) -> None:
+def _listen(channel: Channel, orders: queue.SimpleQueue[StepOrder], stop: threading.Event) -> None:
     with contextlib.suppress(OSError):
         for message in channel:
             if message["do"] == "step":
                 orders.put(StepOrder.from_json(message["order"]))
             elif message["do"] == "cancel":
                 stop.set()
-            elif message["do"] == "exit":
-                orders.put(None)
     # The supervisor is gone: nobody waits for a result, and a second attempt may begin at any moment.
     os.killpg(os.getpgrp(), signal.SIGKILL)
 

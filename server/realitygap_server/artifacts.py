@@ -6,7 +6,7 @@ import base64
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from realitygap.errors import InputError
 
@@ -52,7 +52,7 @@ def inside(root: Path, name: str) -> Path:
     Raises InputError for whatever is not a plain file there: `..`, absolute paths, links that lead out, devices.
     """
     refused = InputError(f"no file '{_printable(name)}' in this run", hint="run_result lists the artifacts of a run")
-    if not name or "\0" in name or name.startswith(("/", "\\", "~")):
+    if not name or "\0" in name or name.startswith(("/", "\\", "~")) or ".." in PurePosixPath(name).parts:
         raise refused
     try:
         base = root.resolve(strict=True)

@@ -30,7 +30,8 @@ def serve(workspace: str | None) -> None:
         from realitygap_server.stdio import serve as serve_stdio
     except ModuleNotFoundError as error:
         from realitygap.errors import InputError
+        from realitygap.extras import install_line
 
-        raise InputError(f"`skills serve` needs the module '{error.name}'", hint="pip install 'realitygap[mcp]'") from error
+        raise InputError(f"`skills serve` needs the module '{error.name}'", hint=install_line("mcp")) from error
     bridge = Bridge()
     anyio.run(serve_stdio, bridge.server, stdin, stdout, bridge.close)

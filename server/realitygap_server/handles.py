@@ -164,8 +164,7 @@ _CANCEL = "Stops a run. Steps that are finished stay in the cache, so that the s
 _LIST = "The runs of this workspace, newest first. Use it to find a run again, for example after a restart."
 _READ = (
     "Reads a file of a run: an artifact by its name in the result, a file inside an artifact that is a folder (`policy/contract.yaml`), "
-    "the log of a step (`steps/train/log.txt`), or `report.html`. Text comes in windows, PNG and JPEG as an image, a folder as the list "
-    "of its files."
+    "or `report.html`. Text comes in windows, PNG and JPEG as an image, a folder as the list of its files."
 )
 _OUTPUT = {"type": "string", "description": "Name of one output."}
 _STATE = {"enum": list(STATES), "description": "Only runs in this state."}

@@ -10,6 +10,7 @@ from typing import Any
 import mcp.types as t
 from pydantic import ValidationError
 
+from realitygap.errors import InputError
 from realitygap.skill import Skill
 
 LONGEST_DESCRIPTION = 2048
@@ -83,18 +84,11 @@ def description(skill: Skill) -> str:
 
 def guide_description(skill: Skill) -> str:
     """The `description` of SKILL.md, empty if there is none."""
-    from realitygap import document
+    from realitygap.guides import Guide
 
     try:
-        text = skill.guide.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    match = re.match(r"---\r?\n(.*?)\r?\n---", text, re.DOTALL)
-    if not match:
-        return ""
-    try:
-        data = document.parse(match.group(1)).data
-    except Exception:  # a broken guide is a finding of `skills check`, not a reason to lose the tool
+        data = Guide.load(skill.guide).frontmatter.data
+    except InputError:  # a broken guide is a finding of `skills check`, not a reason to lose the tool
         return ""
     found = data.get("description") if isinstance(data, dict) else None
     return found.strip() if isinstance(found, str) else ""

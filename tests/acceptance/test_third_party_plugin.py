@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOG = "t,q\n0.00,0\n0.01,0\n0.02,0\n0.05,0\n0.06,0\n0.07,0\n"
 SKILL_WITHOUT_UNIT = """\
 schema: 1
 name: weigh-robot
@@ -99,13 +98,13 @@ def test_a_wheel_adds_a_skill_an_observation_and_a_check_and_leaves_nothing(envi
         [str(environment.bin / "python"), "-c", "import realitygap; print(realitygap.__file__)"]
     )
 
-    # The skill, by name. Steps 0.01, 0.01, 0.03, 0.01, 0.01: two samples lost in one place, after row 4; 2 of 8 is a quarter.
-    (folder / "walk.csv").write_text(LOG)
+    # The skill, by name. Steps 0.01, 0.01, 0.03, 0.01, 0.01, 0.01: two samples lost in one place, after row 4; 2 of 9.
+    shutil.copy(ROOT / "examples" / "plugin" / "walk.csv", folder)
     assert "count-dropouts" in environment.skills("list")
     outputs = environment.json("run", "count-dropouts", "-i", "log=walk.csv", "--json")["outputs"]
     assert isinstance(outputs, dict)
     assert outputs["lost"] == 2
-    assert outputs["share"] == pytest.approx(2 / 8)
+    assert outputs["share"] == pytest.approx(2 / 9)
     assert outputs["dropouts"] == [{"row": 4, "time": 0.02, "missing": 2}]
 
     # Its errors are explained like those of the built-in skills.

@@ -10,7 +10,7 @@ import pytest
 from realitygap_core.diagnosable import choose_logs
 from realitygap_core.diagnosis import Diagnosis
 from realitygap_core.errors import CoreError
-from realitygap_core.hypotheses import Believed
+from realitygap_core.hypotheses import Believed, Hypothesis
 from realitygap_core.parameters import apply, read
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.replay import Replay
@@ -215,3 +215,21 @@ def test_a_log_that_balances_upright_is_left_out_and_one_that_hangs_is_taken():
     chosen, lost = choose_logs(robot, recording, {"gravity": 9.81, "damping[hinge]": 0.001}, max_steps=10_000)
     assert chosen == ["hanging"]
     assert lost == ["upright"]
+
+
+def test_a_belief_without_an_interval_cannot_be_too_narrow(robot):
+    replay = Replay(robot, commanded(seconds=0.2))
+    value = read(robot)["mass[upper]"]
+    assert not Diagnosis(replay, {"mass[upper]": Believed(value=value)}).has_intervals
+    assert Diagnosis(replay, {"mass[upper]": Believed(value=value, low=0.9 * value, high=1.1 * value)}).has_intervals
+
+
+@pytest.mark.parametrize(("confidence", "kind"), [(0.9, "overconfidence"), (0.5, "undecided")])
+def test_overconfidence_that_is_not_clear_is_undecided(robot, confidence, kind):
+    value = read(robot)["mass[upper]"]
+    work = Diagnosis(Replay(robot, commanded(seconds=0.2)), {"mass[upper]": Believed(value=value, low=0.9 * value, high=1.1 * value)})
+    at = work._start()
+    narrow = Hypothesis(kind="overconfidence", names=(), label="intervals that are too narrow")
+    weights = np.ones(len(at.residual))
+    verdict = work._verdict(narrow, at, at, [narrow], weights, confidence, 8.0, 4.0, [("dynamics: mass[fore]", 0.4)], 50.0)
+    assert (verdict.kind, verdict.magnitude) == (kind, 4.0)

@@ -205,3 +205,15 @@ def test_a_native_delay_is_refused_because_mjx_would_ignore_it() -> None:
     model = mujoco.MjModel.from_xml_string(text.replace('<motor name="torque"', '<motor name="torque" delay="0.01" nsample="3"'))
     with pytest.raises(CoreError, match="native actuator delay"):
         engines.choose("auto", model)
+
+
+def test_auto_takes_mujoco_where_a_draw_differs_in_what_mjx_does_not_have() -> None:
+    robot = Robot.from_xml("""<mujoco><worldbody><body name="b"><freejoint/><geom type="box" size=".1 .2 .3" mass="1"/></body></worldbody>
+    </mujoco>""")
+    model = compile_robot(robot, [], 0.002)[0].model
+    shifted, heavy = (apply(robot, values).model for values in ({"com_x[b]": 0.05}, {"mass[b]": 2.0}))
+    heavy.opt.disableflags = shifted.opt.disableflags = model.opt.disableflags
+    assert engines.choose("auto", model, device="gpu", draw=lambda: heavy).engine == "mjx"
+    choice = engines.choose("auto", model, device="gpu", draw=lambda: shifted)
+    assert choice.engine == "mujoco"
+    assert "draw of the domain" in choice.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import equinox as eqx
@@ -19,6 +20,7 @@ from realitygap_core.policy import Policy
 from realitygap_core.ppo.networks import NetworkConfig
 from realitygap_core.ppo.update import PPOConfig, init_learner
 from realitygap_core.task import Task
+from realitygap_core.terms.term import Termination
 
 LINEAR = NetworkConfig(actor_hidden=(), critic_hidden=(), squash=False, std="global")
 
@@ -105,3 +107,21 @@ def test_rate_interval_and_failures_follow_from_the_trials() -> None:
     z, p, n = 1.959964, 0.7, 10
     middle, half, below = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)), 1 + z**2 / n
     assert_allclose(judged.success_interval, ((middle - half) / below, (middle + half) / below), rtol=1e-6)
+
+
+def test_without_a_criterion_a_trial_succeeds_only_where_a_termination_says_so() -> None:
+    task = compiled("cartpole-balance", episode_s=0.2, success=None)
+    still = linear_policy(task, np.zeros(5))
+    assert evaluate(still, task, trials=4).failures == {"not_held": 4}
+
+    def ending(value: int, after_s: float) -> Termination:
+        return Termination(compute=lambda view: jnp.where(view.episode_time > after_s, value, 0))
+
+    def judged(*terms: tuple[str, Termination]) -> Evaluation:
+        return evaluate(still, dataclasses.replace(task, terminations=terms), trials=4)
+
+    there, lost = ("there", ending(1, 0.07)), ("lost", ending(-1, 0.13))
+    assert judged(there).success_rate == 1
+    # The episode ends at the success: a limit that is passed later is never met, one that is passed before is what counts.
+    assert judged(there, lost).success_rate == 1
+    assert judged(("there", ending(1, 0.13)), ("lost", ending(-1, 0.07))).failures == {"lost": 4}

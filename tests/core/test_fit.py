@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from realitygap_core.errors import CoreError
-from realitygap_core.fit import FitConfig, fit
+from realitygap_core.fit import FitConfig, fit, solve
 from realitygap_core.intervals import correlation_time
 from realitygap_core.least_squares import bounded_step, reduced
 from realitygap_core.parameters import apply
@@ -155,9 +155,27 @@ def test_the_bounded_step_solves_a_linear_problem_in_one_go():
     for target in ([0.2, 0.9], [0.9, 1.7]):
         residual = jacobian @ (z - np.array(target))
         q, r, norms = reduced(jacobian)
-        end = z + bounded_step(r, q.T @ residual, norms, z, 1e-12)
+        end = z + bounded_step(r, q.T @ residual, norms, -z, 1.0 - z, 1e-12)
         if max(target) <= 1:
             np.testing.assert_allclose(end, target, atol=1e-6)
         else:
             # On the edge z2 = 1: minimise (2 (z1 - .9))^2 + (z1 - .9 + 1 - 1.7)^2, so z1 = .9 + .7 / 5 = 1.04, beyond the box: 1.
             np.testing.assert_allclose(end, [1.0, 1.0], atol=1e-6)
+
+
+class Stuck:
+    """A residual that no trial lowers although its Jacobian promises it, with what `solve` asks of a problem."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def linearise(self, z, step):
+        return np.ones(4), np.full((4, 1), self.slope)
+
+    def residuals(self, z_bk):
+        return np.full((len(z_bk), 4), 2.0)
+
+
+def test_a_fit_that_finds_no_way_down_has_converged_only_where_there_is_none():
+    assert solve(Stuck(1.0), np.array([0.5]), FitConfig())[1] is False
+    assert solve(Stuck(0.0), np.array([0.5]), FitConfig())[1] is True

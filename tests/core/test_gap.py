@@ -69,3 +69,11 @@ def test_the_noise_floor_is_the_pooled_standard_deviation_of_repeats():
 
 def test_without_repeats_there_is_no_noise_floor():
     assert noise_floor(recording(a=([1, 2], [0, 0]), b=([2, 1], [0, 0])), ["x"]) is None
+
+
+def test_a_shorter_repeat_says_nothing_about_the_time_after_its_end():
+    logs = recording(a=([1, 2], [0, 0]), b=([1, 2], [2, 2]))
+    t = np.arange(4.0)
+    signals = {**logs.data["a"].signals, "s": Signal(t_t=t, values_tc=np.array([[0.0], [0.0], [50.0], [90.0]]), channels=(POSITION,))}
+    longer = Recording(name="r", streams=logs.streams, data={"a": Log(name="a", signals=signals), "b": logs.data["b"]})
+    assert noise_floor(longer, ["x"]) == {"x": pytest.approx(np.sqrt(2))}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
 
+from realitygap_core import selection
 from realitygap_core.errors import CoreError
+from realitygap_core.model_file import save_model
+from realitygap_core.parameter_kinds import TARGETS
 from realitygap_core.parameters import Applier, apply, apply_many, describe, enumerate_parameters, read, split
 from realitygap_core.robot import Robot
 
@@ -213,3 +218,30 @@ def test_a_draw_that_does_not_fit_into_the_plants_given_is_refused(robot):
     applier = Applier(robot, ("mass[thigh]",))
     with pytest.raises(CoreError, match="do not fit"):
         applier.plants(np.ones((2, 1)), into=applier.plants(np.ones((1, 1))))
+
+
+@pytest.mark.parametrize("kind", ["command_rate", "command_scale", "sensor_scale", "velocity_gain", "friction", "damping", "delay"])
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_what_was_identified_once_lies_within_the_bounds_of_a_second_identification(kind, factor):
+    # A value that a first fit found becomes the nominal one of the model that it saved.
+    text = XML.replace('<motor name="hip" joint="hip" gear="2"/>', '<motor name="hip" joint="hip" ctrlrange="-1 1"/>')
+    start = {"command_rate": 700.0, "friction": 1.0, "damping": 0.2, "delay": 0.01, "velocity_gain": 0.5}.get(kind, 1.0)
+    target = {"sensor_scale": "knee", "friction": "shin", "damping": "knee"}.get(kind, "hip")
+    plant = save_and_load(Robot.from_xml(text), {f"{kind}[{target}]": start * factor})
+    info = describe(plant, f"{kind}[{target}]")
+    assert info.nominal == pytest.approx(start * factor, rel=1e-5)
+    assert info.low <= info.nominal <= info.high
+
+
+def save_and_load(robot, values):
+    with tempfile.TemporaryDirectory() as folder:
+        return Robot.load(save_model(robot, values, Path(folder) / "identified.xml"))
+
+
+def test_a_gain_that_pushes_with_the_velocity_lies_within_its_bounds():
+    info = describe(save_and_load(Robot.from_xml(XML), {"velocity_gain[hip]": -0.3}), "velocity_gain[hip]")
+    assert info.low <= info.nominal <= info.high
+
+
+def test_every_own_parameter_of_a_model_is_of_a_kind_that_there_is():
+    assert {*selection._ALWAYS, *selection._IF_PRESENT} <= set(TARGETS)

@@ -94,3 +94,18 @@ def test_saving_brings_meshes_along(tmp_path):
     file = save_model(Robot.load(tmp_path / "arm.xml"), {"damping[shoulder]": 0.5}, tmp_path / "out" / "new.xml")
     assert Robot.load(file).model.nmesh == 1
     assert str(tmp_path) not in file.read_text()
+
+
+def test_a_saved_damping_ratio_is_the_damping_of_the_plant_that_was_fitted(tmp_path):
+    text = XML.replace('<motor name="m" joint="shoulder"/>', '<position name="m" joint="shoulder" kp="30" dampratio="0.7"/>')
+    robot = Robot.from_xml(text)
+    plant = apply(robot, {"mass[link]": 1.6})
+    plain = mujoco.MjModel.from_xml_path(str(save_model(robot, {"mass[link]": 1.6}, tmp_path / "identified.xml")))
+    assert plant.model.actuator_biasprm[0, 2] < 0
+    np.testing.assert_allclose(plain.actuator_biasprm[0], plant.model.actuator_biasprm[0], rtol=1e-5)
+
+
+def test_a_force_range_that_is_not_symmetric_has_no_single_limit():
+    wide = XML.replace('<motor name="m" joint="shoulder"/>', '<motor name="m" joint="shoulder" forcerange="LOW 2"/>')
+    assert "force_limit[m]" in read(Robot.from_xml(wide.replace("LOW", "-2")))
+    assert "force_limit[m]" not in read(Robot.from_xml(wide.replace("LOW", "-1")))

@@ -18,6 +18,7 @@ from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM, ActionDistr
 from realitygap_core.ppo.losses import clipped_surrogate
 from realitygap_core.ppo.normalizer import Normalizer
 from realitygap_core.ppo.temperature import Temperature, TemperatureConfig, update_temperature
+from realitygap_core.ppo.update import PPOConfig
 
 
 def column(*values):
@@ -175,3 +176,9 @@ def test_normalizer_leaves_what_it_has_not_seen_and_survives_a_constant():
     assert_allclose(Normalizer(2).normalize(jnp.array([0.5, -2.0])), [0.5, -2.0])
     constant = Normalizer(1).update(jnp.full((50, 1), 3.0))
     assert np.isfinite(np.asarray(constant.normalize(jnp.array([3.0, 3.1])[:, None]))).all()
+
+
+@pytest.mark.parametrize("name", ["unroll", "minibatches", "refresh_every"])
+def test_a_training_without_steps_is_refused(name: str) -> None:
+    with pytest.raises(CoreError, match=f"{name} is 0, it must be at least 1"):
+        PPOConfig(**{name: 0}).validate(64)

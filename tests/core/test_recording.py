@@ -90,6 +90,8 @@ def test_logs_are_chosen_by_glob_and_a_pattern_without_a_match_names_the_nearest
     assert [log.name for log in recording.logs(["jump", "walk_2"])] == ["walk_2", "jump"]
     assert [log.name for log in recording.logs("odd[1]")] == ["odd[1]"]
     assert len(recording.logs()) == 4
+    with pytest.raises(CoreError, match="no log is chosen"):
+        recording.logs([])
     with pytest.raises(CoreError, match="no log matches 'walk_3'") as caught:
         recording.logs("walk_3")
     assert "walk_" in caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -171,3 +172,71 @@ def test_logs_of_different_lengths_are_each_replayed_to_their_end(robot):
     whole = euler(np.ones(300), 0.0)[::10]
     np.testing.assert_allclose(shown[replay.log_mask("pos", "a")], whole[:6], atol=1e-12)
     np.testing.assert_allclose(shown[replay.log_mask("pos", "b")], whole, atol=1e-12)
+
+
+def test_a_free_body_with_a_movable_centre_of_mass_moves_as_in_mujoco():
+    # Of a body whose centre of mass is at its frame the compiler stores the diagonal of the mass matrix alone; with a shift it is all 21
+    # entries, for which the memory of the nominal model is too small.
+    robot = Robot.from_xml("""<mujoco><option timestep="0.001" gravity="0 0 0"/><worldbody>
+    <body name="b"><freejoint name="root"/><geom type="box" size=".1 .2 .3" mass="1"/></body>
+    <body pos="3 0 0"><joint name="x"/><geom size=".1" pos="0 0 .2" mass="1"/></body></worldbody>
+    <actuator><motor name="push" joint="root" gear="0 1 0 0 0 2"/></actuator>
+    <sensor><actuatorvel name="rate" actuator="push"/></sensor></mujoco>""")
+    rate = Channel(name="rate", role="sensor", unit="1", target=Target(kind="sensor", name="rate"))
+    t = np.arange(0, 0.2001, 0.01)
+    replay = Replay(robot, make(t[:-1], np.ones(20), t, np.zeros(21), extra=(rate,)), threads=2)
+    plant = apply(robot, {"com_x[b]": 0.05})
+    assert plant.model.nC > robot.model.nC
+    data, expected = mujoco.MjData(plant.model), []
+    data.ctrl[0] = 1.0
+    for _ in range(201):
+        mujoco.mj_step(plant.model, data)
+        expected.append(float(data.sensordata[0]))  # of the state before the step
+    np.testing.assert_allclose(replay.simulate([plant])["rate"][0], expected[::10], rtol=1e-9)
+    with pytest.raises(CoreError, match="one batch"):
+        replay.simulate([apply(robot, {}), plant])
+
+
+def test_a_motion_that_blows_up_is_held_far_away_and_not_put_back_to_the_reference_pose():
+    # Positive feedback: x'' = 1e6 x. MuJoCo would begin anew at qpos0 once the state is huge.
+    text = SLIDER.replace('<motor name="push" joint="x"/>', '<general name="push" joint="x" biastype="affine" biasprm="0 1e6 0"/>')
+    unstable = Robot.from_xml(text)
+    force = Channel(name="f", role="sensor", unit="N", target=Target(kind="sensor", name="force"))
+    t = np.arange(0, 0.5001, 0.01)
+    shown = Replay(unstable, make(t[:-1], np.ones(50), t, np.full(51, 0.1), extra=(force,))).simulate([apply(unstable, {})])
+    assert shown["pos"][0, -1] == 1e6
+    assert np.abs(shown["f"]).max() == 1e6
+
+
+def test_windows_start_with_the_velocity_of_the_robot_and_not_of_the_channel(robot):
+    t = np.arange(0, 0.4001, 0.01)
+    truth = 0.1 + 0.5 * t
+    values = {"sensor_scale[x]": 2.0, "sensor_offset[x]": 0.3}
+    replay = Replay(robot, make(t[:-1], np.zeros(40), t, 2 * truth + 0.3), window=0.1)
+    np.testing.assert_allclose(replay.simulate([apply(robot, values)])["pos"][0], 2 * truth + 0.3, atol=1e-9)
+    # A velocity channel has a scale of its own, and it is the one that the start was read from.
+    speed = Channel(name="v", role="sensor", unit="m/s", quantity="velocity", target=Target(kind="sensor", name="speed"))
+    both = make(t[:-1], np.zeros(40), t, truth, extra=(speed,))
+    both.data["a"].signals["s"].values_tc[:, 1] = 3 * 0.5 + 0.2
+    scaled = {"sensor_scale[speed]": 3.0, "sensor_offset[speed]": 0.2}
+    np.testing.assert_allclose(Replay(robot, both, window=0.1).simulate([apply(robot, scaled)])["pos"][0], truth, atol=1e-9)
+
+
+def test_a_rate_limit_acts_on_the_delayed_command_and_a_window_equals_the_log_in_one(robot):
+    t = np.arange(0, 0.4001, 0.01)
+    commands = np.where(np.arange(40) // 10 % 2 == 0, 1.0, -1.0)
+    plant = apply(robot, {"command_rate[push]": 40.0, "delay[push]": 0.0125})
+    whole = Replay(robot, make(t[:-1], commands, t, np.zeros(41)))
+    expected = np.concatenate([np.zeros(12), [0.5 * commands[0]], np.repeat(commands, 10)])
+    expected[13 + 100 * np.arange(1, 4) - 1] = 0.0  # the mean of a step over which the command changes sign
+    follow, now = [], 0.0
+    for wanted in expected[:400]:
+        now += float(np.clip(wanted - now, -0.04, 0.04))
+        follow.append(now)
+    ctrl = whole._commands["a"].ctrl(plant.path, whole.segments[0], 400, 0.001)[:, 0]
+    np.testing.assert_allclose(ctrl, follow, atol=1e-9)
+    pieces = Replay(robot, make(t[:-1], commands, t, np.zeros(41)), window=0.1)
+    for segment in pieces.segments:
+        first = round(segment.start / 0.001)
+        ours = pieces._commands["a"].ctrl(plant.path, segment, segment.steps, 0.001)[:, 0]
+        np.testing.assert_allclose(ours, follow[first : first + segment.steps], atol=1e-9)

@@ -6,8 +6,9 @@ import mujoco
 import numpy as np
 import pytest
 
-from realitygap_core import sensors
+from realitygap_core import paths, sensors
 from realitygap_core.errors import CoreError
+from realitygap_core.parameters import apply
 from realitygap_core.robot import Robot
 from realitygap_core.sensors import Need
 from realitygap_core.task import compile_robot
@@ -92,3 +93,12 @@ def test_reading_a_sensor_that_was_not_declared_is_an_error(robot: Robot) -> Non
     _, layout = compile_robot(robot, [], 0.002)
     with pytest.raises(CoreError, match="not declared"):
         layout[Need("gyro", "imu")]
+
+
+def test_a_joints_offset_reaches_its_own_sensor_and_the_one_that_a_task_adds() -> None:
+    text = MODEL.replace('<jointpos name="encoder" joint="elbow"/>', '<jointpos joint="elbow"/>')
+    compiled, layout = compile_robot(Robot.from_xml(text), [Need("jointpos", "elbow")], 0.002)
+    path = apply(compiled, {"sensor_offset[elbow]": 0.3}).path
+    # The model's own sensor has no name, so it cannot be the one that a term reads.
+    assert layout.name(Need("jointpos", "elbow")) == "jointpos/elbow"
+    assert paths.stack([path], compiled.model, layout).sensor_offset_s[0].tolist() == pytest.approx([0.3, 0.0, 0.3])

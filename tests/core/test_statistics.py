@@ -117,3 +117,13 @@ def test_an_oscillating_residual_counts_for_few_samples():
     t = np.arange(2000)
     residual = np.sin(0.3 * t) + 0.1 * np.random.default_rng(6).standard_normal(2000)
     assert statistics.correlated_sample_size(residual) < 20
+
+
+def test_jackknife_of_a_difference_of_means_is_the_welch_interval():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=20), 3 * rng.normal(size=5)
+    without = [[np.delete(x, i).mean() - y.mean() for i in range(20)], [x.mean() - np.delete(y, i).mean() for i in range(5)]]
+    expected = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)
+    assert_allclose(statistics.jackknife_interval(x.mean() - y.mean(), *without), (expected.low, expected.high))
+    assert statistics.jackknife_interval(1.0, [1.0, 1.0]) == (1.0, 1.0)
+    assert math.isnan(statistics.jackknife_interval(1.0, [1.0, 2.0], [1.0])[0])

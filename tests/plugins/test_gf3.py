@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from realitygap_plugins.triads.gf3 import (
     advice,
-    balanced_groups,
     balanced_residue,
     completing_trit,
     group_sum,
@@ -49,17 +48,6 @@ def test_the_completing_trit_balances_and_is_the_only_one(group: list[int]) -> N
 @given(groups, groups)
 def test_sums_do_not_depend_on_order_or_grouping(one: list[int], other: list[int]) -> None:
     assert group_sum([*one, *other]) == group_sum([group_sum(other), *reversed(one)])
-
-
-@given(skills, st.integers(1, 4))
-def test_enumeration_equals_filtering_all_combinations(trit_of: dict[str, int], size: int) -> None:
-    expected = [group for group in combinations(sorted(trit_of), size) if sum(trit_of[name] for name in group) % 3 == 0]
-    assert list(balanced_groups(trit_of, size)) == expected
-
-
-def test_the_groups_of_ten_thousand_skills_are_enumerated_lazily() -> None:
-    trit_of = {f"s{number:05d}": number % 3 - 1 for number in range(10_000)}
-    assert next(balanced_groups(trit_of)) == ("s00000", "s00001", "s00002")
 
 
 @given(skills, skills)

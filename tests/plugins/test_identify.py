@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from skillbench import skill_function
 
 from realitygap.context import RunContext
 from realitygap.errors import InputError
@@ -16,9 +17,9 @@ from realitygap_core.parameters import apply
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
-from realitygap_plugins.system_id.identify import identify
 from realitygap_plugins.system_id.plants import split_logs
-from realitygap_plugins.system_id.replay import replay
+
+replay, identify = skill_function("replay-recording"), skill_function("identify-parameters")
 
 ROBOTS = Path(__file__).parents[2] / "core" / "realitygap_core" / "robots"
 QUBE = {"recording": str(ROBOTS / "qube" / "qube.recording"), "model": str(ROBOTS / "qube" / "qube.xml")}
@@ -125,6 +126,20 @@ def test_what_is_wrong_in_a_fit_file_is_shown_with_its_line(bench, tmp_path, tex
     with pytest.raises(InputError, match=message) as caught:
         identify({**bench, "fit": str(file)}, RunContext(folder=tmp_path))
     assert f"fit.yaml:{line}" in str(caught.value.where)
+
+
+def test_without_a_log_held_out_the_gap_on_test_logs_is_null_and_that_is_warned_of(bench, tmp_path):
+    file = tmp_path / "fit.yaml"
+    file.write_text("damping[hinge]: [0.01, 0.5]\n")
+    run = RunContext(folder=tmp_path)
+    outputs = identify({**bench, "fit": str(file), "max_terms": 0, "train_logs": ["a1"], "test_logs": []}, run)
+    assert outputs["gap_test"] is None
+    assert outputs["test_logs"] == []
+    assert any("no log was held out" in warning for warning in run.warnings)
+    with pytest.raises(CoreError, match="no log is chosen"):
+        identify({**bench, "train_logs": []}, RunContext(folder=tmp_path))
+    with pytest.raises(CoreError, match="no log is chosen"):
+        replay({**bench, "logs": []}, RunContext(folder=tmp_path))
 
 
 def test_a_log_cannot_be_for_training_and_for_testing(bench, tmp_path):

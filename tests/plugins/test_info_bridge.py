@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skillbench import skill_function
 
 from realitygap.context import RunContext
 from realitygap.errors import InputError
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream
-from realitygap_plugins.info_bridge.skill import compare
+
+compare = skill_function("compare-domains")
 
 CHANNELS = (
     Channel(name="angle", role="sensor", unit="rad", quantity="position"),

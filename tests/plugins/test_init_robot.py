@@ -11,6 +11,7 @@ import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skillbench import skill_function
 
 import realitygap_core
 from realitygap import schema
@@ -26,7 +27,8 @@ from realitygap_core.robot import Robot
 from realitygap_plugins.system_id.columns import angle_unit, clocks, describe
 from realitygap_plugins.system_id.commands import init_robot
 from realitygap_plugins.system_id.drafting import draft_mapping
-from realitygap_plugins.system_id.replay import replay
+
+replay = skill_function("replay-recording")
 
 QUBE = Path(realitygap_core.__file__).parent / "robots" / "qube"
 

@@ -15,11 +15,13 @@ from realitygap.discovery import Registry
 from realitygap.document import Document
 from realitygap.errors import InputError
 from realitygap_core import robots
+from realitygap_core.errors import CoreError
 from realitygap_core.policy import Policy
 from realitygap_core.ppo.update import PPOConfig, init_learner
 from realitygap_core.recording import Recording
 from realitygap_core.robot import Robot
 from realitygap_core.task import compile_task
+from realitygap_plugins.entropy_ppo.skill import _task
 from realitygap_plugins.ksim.describe import describe
 from realitygap_plugins.ksim.rollout import rollout
 
@@ -70,6 +72,31 @@ def test_describe_task_lists_what_a_task_file_may_name(tmp_path: Path) -> None:
     assert told["engine"]["name"] in ("mujoco", "mjx")
     assert told["engine"]["reason"] in told["summary"]
     assert "mass[pole]" in told["parameters"]
+
+
+@pytest.mark.parametrize("name", ["shaky", "shaky.yaml"])
+def test_a_domain_that_a_task_gives_by_name_or_file_is_read_and_checked(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ("elsewhere.yaml" if name == "shaky" else name)
+    file.write_text("schema: 1\nparameters:\n  mass[pole]: {distribution: uniform, low: 0.05, high: 0.2}\n")
+    monkeypatch.setattr(Registry, "assets", {"domain": {"shaky": str(tmp_path / "elsewhere.yaml")}})
+    task = tmp_path / "task.yaml"
+    text = task_file("cartpole-balance").read_text()
+    task.write_text(f"{text}\ndomain: {name}\n")
+    run = RunContext(folder=tmp_path)
+    assert describe({"task": str(task)}, run)["domain"] == ["mass[pole]"]
+    spec, learnt, domain = _task({"task": str(task)}, run)
+    assert domain is not None
+    assert domain.names == ("mass[pole]",)
+    assert learnt.domain == domain
+    assert "domain" not in spec, "the bundle has it in a file of its own"
+    file.write_text(file.read_text().replace("pole]", "pol]"))
+    with pytest.raises(CoreError, match="does not have") as caught:
+        describe({"task": str(task)}, run)
+    assert caught.value.where == str(file)
+    task.write_text(f"{text}\ndomain: shakey.yaml\n")
+    with pytest.raises(InputError, match="no such file") as missing:
+        describe({"task": str(task)}, run)
+    assert f"task.yaml:{text.count(chr(10)) + 2}:" in str(missing.value.where)
 
 
 def test_a_wrong_joint_in_a_task_file_is_told_with_file_and_line(tmp_path: Path) -> None:

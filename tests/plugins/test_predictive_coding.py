@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skillbench import skill_function
 
 from realitygap.context import RunContext
 from realitygap.errors import InputError
@@ -16,7 +17,8 @@ from realitygap_core.parameters import apply
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
-from realitygap_plugins.predictive_coding.skill import diagnose
+
+diagnose = skill_function("diagnose-transfer")
 
 PENDULUM = """
 <mujoco model="pendulum">
@@ -107,6 +109,12 @@ def test_findings_of_the_logs_are_warned_of(model, run, tmp_path):
     assert [w for w in run.warnings if "gap in time" in w] == [
         "gap in 2 of 2 logs; log 'log0': row 200: 1 gap in time, the longest 610 ms where the median step is 10 ms"
     ]
+
+
+def test_that_no_log_was_held_out_is_warned_of(model, run, tmp_path):
+    outputs = diagnose({"recording": logs(model, {}, tmp_path), "model": model, "logs": [], "max_steps": 100}, run)
+    assert outputs["logs"]
+    assert any("no log was held out" in warning for warning in run.warnings)
 
 
 def test_wrong_parameters_and_logs_are_refused_before_any_work(model, run, tmp_path):

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from skillbench import skill_function
 
 from realitygap.context import RunContext
 from realitygap.errors import Explained
@@ -19,7 +20,8 @@ from realitygap_core.marginals import Gaussian, LogGaussian, LogUniform, Truncat
 from realitygap_core.parameters import apply_many
 from realitygap_core.robot import Robot
 from realitygap_plugins.randomizer import adapt as adapting
-from realitygap_plugins.randomizer.skill import adapt, randomize
+
+randomize, adapt = skill_function("randomize-domain"), skill_function("adapt-domain")
 
 ARM = """
 <mujoco model="arm">
@@ -239,3 +241,9 @@ def test_adapt_refuses_an_unbounded_parameter_without_a_prior(tmp_path, run):
     path.write_text("schema: 1\nparameters:\n  gravity: {distribution: gaussian, mean: 9.8, std: 0.1}\n")
     with pytest.raises(Explained, match="what 'gravity' was before"):
         adapt({"identified": str(path)}, run)
+
+
+def test_adapt_refuses_noise_on_a_channel_that_the_model_lacks(identified, model, run):
+    with pytest.raises(CoreError, match=r"sensor_noise\[angel\]") as caught:
+        adapt({"identified": identified, "model": model, "sensor_noise": {"angel": 0.01}}, run)
+    assert "angle" in str(caught.value.hint)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skillbench import skill_function
 
 from realitygap.context import RunContext
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
-from realitygap_plugins.system_id.replay import replay
+
+replay = skill_function("replay-recording")
 
 ROTOR = """
 <mujoco model="rotor"><option timestep="0.005" gravity="0 0 0"/>

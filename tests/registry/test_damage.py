@@ -8,12 +8,14 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from workbench import Bench, until, waiting_pid
 
 from realitygap.cli.execute import execute
 from realitygap.run_status import result_document
+from realitygap.run_store import RunStore
 from realitygap.workspace import lock
 
 
@@ -166,3 +168,34 @@ def test_a_lock_on_a_file_that_its_holder_removed_excludes_whoever_comes_next(tm
     waiter.join()
     assert lock(path) is None
     os.close(taken[0])
+
+
+FULL_DISK = """
+import sys
+if "realitygap.supervisor" in sys.orig_argv:
+    from realitygap import journal
+    write = journal.write_json
+    def write_json(path, value, **how):
+        if (path.parent / "steps" / "fail" / "artifacts" / "big").exists():
+            raise OSError(28, "No space left on device", str(path))
+        write(path, value, **how)
+    journal.write_json = write_json
+"""
+
+
+def test_a_full_disk_is_told_although_the_result_could_not_be_written_at_first(bench: Bench) -> None:
+    (bench.root / "code" / "sitecustomize.py").write_text(FULL_DISK)
+    document = bench.json("run", "fail", "-i", "how=fill", code=3)
+    assert document["status"] == "interrupted"
+    assert "No space left" in document["error"]["message"] or "disk is full" in document["error"]["message"]
+    assert f"skills runs resume {document['run']}" in document["error"]["hint"]
+    assert not (bench.folders()[0] / "steps" / "fail" / "artifacts").exists(), "what the step left made room"
+
+
+def test_a_run_without_a_last_word_on_a_full_disk_says_that_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "cut").mkdir(parents=True)
+    (tmp_path / "runs" / "cut" / "run.json").write_text(json.dumps({"id": "cut", "skill": "noisy", "created": 1.0, "seed": 0}))
+    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path))
+    assert "full" not in RunStore().result("cut")["error"]["message"]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    assert "the disk is full" in RunStore().result("cut")["error"]["message"]

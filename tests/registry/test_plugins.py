@@ -88,7 +88,7 @@ def test_a_hostile_plugin_is_an_error_with_its_cause_and_the_others_go_on(make, 
 def test_a_hanging_import_is_given_up_outside_the_main_thread_too(make):
     bad, good = make("import time; time.sleep(60)"), make(GOOD)
     host = PluginHost([bad, good], timeout_s=0.3, strict=False)
-    thread = threading.Thread(target=host.load_all)
+    thread = threading.Thread(target=lambda: [host.load(one.name) for one in (bad, good)])
     thread.start()
     thread.join(20)
     assert not thread.is_alive()
@@ -255,3 +255,14 @@ def test_the_contract_is_silent_where_they_agree(make):
     code += "def realitygap_register_components(register):\n    register('observation', 'foot_clearance', json.dumps)\n"
     record = make(code, hooks=("realitygap_register_components",), components=(component(),))
     assert list(contract_findings(Registry([record], []))) == []
+
+
+@pytest.mark.parametrize("kind", ["reader", "executor"])
+def test_the_contract_holds_for_kinds_with_a_hook_of_their_own(make, kind):
+    hook = f"realitygap_register_{kind}s"
+    code = f"from realitygap import hookimpl\nimport json\n@hookimpl\ndef {hook}(register):\n    register('one', json.loads)\n"
+    declared = tuple({**component(name), "kind": kind} for name in ("one", "other"))
+    messages = [one.message for one in contract_findings(Registry([make(code, hooks=(hook,), components=declared)], []))]
+    assert len(messages) == 2
+    assert any("another factory than 'json:dumps'" in one for one in messages)
+    assert any(f"declares {kind} 'other', which {hook} does not register" in one for one in messages)

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from workbench import CODE, Bench, alive, until, waiting_pid
 
+from realitygap.run_index import RunIndex
+from realitygap.stepstore import is_intact
+
 
 def test_the_document_of_a_run_has_exactly_the_promised_keys_and_stdout_nothing_else(bench: Bench) -> None:
     document = bench.json("run", "noisy")
@@ -32,12 +35,29 @@ def test_a_second_run_is_a_hit_and_each_run_keeps_its_own_copy(bench: Bench) -> 
     second = bench.json("run", "chain", *bench.given())
     assert (first["cached"], second["cached"]) == (False, True)
     assert bench.lines().count("add 1") == 2  # first and many.0 of the first run, nothing of the second
+    copies = [marker.parent for marker in (bench.folders()[-1] / "steps").glob("*/step.json")]
+    assert len(copies) == 4
+    assert all(is_intact(copy, json.loads((copy / "step.json").read_text())["key"]) for copy in copies)
+    inputs = json.loads((bench.folders()[-1] / "steps" / "many.0" / "inputs.json").read_text())
+    assert second["run"] in inputs["before"], "the copy names this run's files"
     out, _ = bench.run("runs", "prune", "--keep", "1")
     assert out.split() == [first["run"]]
     path = Path(second["outputs"]["file"])
     assert second["run"] in str(path)
     assert path.read_text() == "3"
     assert bench.json("run", "chain", *bench.given())["cached"]
+
+
+def test_a_good_result_is_found_behind_any_number_of_damaged_ones(bench: Bench) -> None:
+    first = bench.json("run", "add", *bench.given(a=1))
+    step = bench.folders()[0] / "steps" / "add"
+    facts = json.loads((step / "step.json").read_text())
+    home = bench.workspace / ".skills"
+    for number in range(21):
+        RunIndex(home).put_step(home / "runs" / f"gone-{number}" / "steps" / "add", {**facts, "run": f"gone-{number}", "finished": 4e9})
+    again = bench.json("run", "add", *bench.given(a=1))
+    assert again["cached"]
+    assert again["outputs"]["sum"] == first["outputs"]["sum"]
 
 
 def test_a_damaged_result_is_a_miss(bench: Bench) -> None:
@@ -233,7 +253,9 @@ def test_human_output_is_a_line_for_each_step_and_the_report(bench: Bench) -> No
     assert [line.split()[0] for line in lines] == ["first", "slow", "many.0", "many.1", "report"]
     assert lines[0] == "first   sum 3 rad"
     assert err == ""
-    assert (bench.workspace / lines[-1].split()[1]).is_file()
+    report = bench.workspace / lines[-1].split()[1]
+    # `many` is one step that was executed twice.
+    assert "+2, 2 modulo 3" in report.read_text()
 
 
 def test_the_process_of_the_runs_api_imports_nothing_heavy(bench: Bench) -> None:
@@ -242,8 +264,8 @@ def test_the_process_of_the_runs_api_imports_nothing_heavy(bench: Bench) -> None
         from realitygap import runs
         handle = runs.start("add", {"a": 1, "journal": sys.argv[1]})
         assert handle.wait(30).state == "done"
-        assert runs.result(handle.id)["outputs"]["sum"] == 3
-        assert runs.status(handle.id).progress == 1.0
+        assert handle.result()["outputs"]["sum"] == 3
+        assert handle.status().progress == 1.0
         assert not {"jax", "mujoco", "numpy", "throwaway"} & set(sys.modules)
     """
     subprocess.run(

@@ -177,7 +177,9 @@ def test_a_refusal_is_told_and_the_text_of_a_crash_is_not(workspace: dict[str, s
             listed = await client.call_tool("run_list", {})
             again = await client.call_tool("run_result", {"run_id": told(crashed)["run_id"]})
             crashed_id = told(crashed)["run_id"]
-            for name in ("steps/crash-it/log.txt", "result.json", "events.jsonl", "report.html", "outcome.json"):
+            (Path(workspace["REALITYGAP_HOME"]) / "runs" / crashed_id / "steps" / "crash-it" / "artifacts").mkdir(exist_ok=True)
+            way_out = [f"steps/crash-it/artifacts/../{name}" for name in ("log.txt", "../../supervisor.log", "../../plan.json")]
+            for name in ("steps/crash-it/log.txt", "result.json", "events.jsonl", "report.html", "outcome.json", *way_out):
                 kept = await client.call_tool("artifact_read", {"run_id": crashed_id, "name": name})
                 assert kept.is_error, name
             for answer in (crashed, listed, again):

@@ -88,11 +88,10 @@ def _task(inputs: Mapping[str, Any], run: RunContext) -> tuple[dict[str, Any], T
     document = run.document(path, "task")
     spec = dict(document.data)
     robot = Robot.load(inputs["model"]) if "model" in inputs else None
-    domain = None
-    if "domain" in inputs:
-        given = run.document(inputs["domain"], "domain")
-        with given.locating():
-            domain = Domain.from_mapping(given.data)
+    chosen = inputs.get("domain") or run.own_domain(document)
+    with run.reading(chosen, "domain") as given:
+        domain = Domain.from_mapping(given) if chosen else None
+    if chosen:
         spec.pop("domain", None)
     learnt = dict(spec)
     if "physics_dt" in inputs:
@@ -100,20 +99,18 @@ def _task(inputs: Mapping[str, Any], run: RunContext) -> tuple[dict[str, Any], T
     with document.locating():
         task = compile_task(learnt, run.catalog, robot, folder=path.parent, engine=inputs.get("engine"), domain=domain, training=True)
     if task.domain is not None:
-        require_known(task.domain, task.nominal, where=inputs.get("domain", str(path)))
+        require_known(task.domain, task.nominal, where=chosen or str(path))
     return spec, task, task.domain
 
 
 def _config(inputs: Mapping[str, Any]) -> PPOConfig:
-    given = {name: inputs[name] for name in ("env_steps", "unroll", "learning_rate", "gamma") if name in inputs}
+    given = {name: inputs[name] for name in ("env_steps", "learning_rate", "gamma") if name in inputs}
     temperature: dict[str, Any] = {"mode": inputs.get("temperature_mode", "auto")}
     if "target_entropy" in inputs:
         temperature |= {
             "target_entropy_per_dim": inputs["target_entropy"],
             "final_target_entropy_per_dim": inputs.get("final_target_entropy"),
         }
-    elif "final_target_entropy" in inputs:
-        temperature["final_target_entropy_per_dim"] = inputs["final_target_entropy"]
     if "temperature" in inputs:
         temperature["initial"] = inputs["temperature"]
     hidden: dict[str, Any] = {name: tuple(inputs["hidden"]) for name in ("actor_hidden", "critic_hidden") if "hidden" in inputs}

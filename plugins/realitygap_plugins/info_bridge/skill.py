@@ -40,10 +40,10 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Skill `compare-domains`."""
     rng = np.random.default_rng(run.seed)
     signals = _read(_open(inputs["sim"], run), _open(inputs["real"], run), inputs.get("channels"))
-    if seconds := float(inputs.get("block") or 0.0):
+    if seconds := inputs["block"]:
         length = max(2, round(seconds / signals.period))
         signals = _cut(signals, length)
-    data = comparison.prepare(signals.sim, signals.real, signals.channels, rng, max_samples=int(inputs.get("max_samples", 1200)))
+    data = comparison.prepare(signals.sim, signals.real, signals.channels, rng, max_samples=int(inputs["max_samples"]))
     chosen = list(inputs.get("measures") or comparison.MEASURES)
     if not signals.paired and (left_out := [m for m in chosen if m in comparison.PAIRED_ONLY]):
         run.warn(f"{', '.join(left_out)} need the same logs at the same times in both, and were left out")
@@ -75,7 +75,7 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
             "sim": len(signals.sim),
             "real": len(signals.real),
             "paired": signals.paired,
-            "unit": "block" if inputs.get("block") else "log",
+            "unit": "block" if inputs["block"] else "log",
             "effective_samples": {side: as_json(n) for side, n in independent.items()},
             "stride": data.stride,
             "dithered": list(data.dithered),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import mujoco
 
+from realitygap_core.bank import require_known
+from realitygap_core.domain import Domain
 from realitygap_core.parameters import enumerate_parameters
 from realitygap_core.robot import Robot
 from realitygap_core.task import Task, compile_task
@@ -23,10 +25,15 @@ def describe(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     path = Path(inputs["task"])
     document = run.document(path, "task")
     spec = dict(document.data)
-    domain = spec.pop("domain", None) if isinstance(spec.get("domain"), str) else None
+    with run.reading(own := run.own_domain(document), "domain") as given:
+        domain = Domain.from_mapping(given) if own else None
+    if own:
+        del spec["domain"]
     robot = Robot.load(inputs["model"]) if "model" in inputs else None
     with document.locating():
-        task = compile_task(spec, run.catalog, robot, folder=path.parent, engine=inputs.get("engine"))
+        task = compile_task(spec, run.catalog, robot, folder=path.parent, engine=inputs.get("engine"), domain=domain)
+    if task.domain is not None:
+        require_known(task.domain, task.nominal, where=own or str(path))
     observations = {group: [_observation(entry) for entry in entries] for group, entries in task.observations.items()}
     sizes = {group: sum(entry["size"] for entry in entries) for group, entries in observations.items()}
     success = spec.get("success")
@@ -46,7 +53,7 @@ def describe(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         "rewards": [{"name": entry.name, "weight": entry.weight} for entry in task.rewards],
         "terminations": [name for name, _ in task.terminations],
         **({"success": dict(success)} if isinstance(success, Mapping) else {}),
-        **({"domain": domain or names} if domain or names else {}),
+        **({"domain": names} if names else {}),
         "parameters": sorted(enumerate_parameters(task.nominal)),
         "summary": _summary(task, sizes),
     }

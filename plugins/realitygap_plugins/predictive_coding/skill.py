@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +27,18 @@ def diagnose(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     robot = Robot.load(inputs["model"])
     for note in robot.notes:
         run.warn(note)
-    document = run.document(inputs["mapping"], "mapping") if inputs.get("mapping") else None
-    with document.locating() if document is not None else nullcontext():
-        mapping = document.data if document is not None else None
+    with run.reading(inputs.get("mapping"), "mapping") as mapping:
         recording = open_recording(inputs["recording"], mapping, robot, catalog=run.catalog, warn=run.warn)
     believed = _believed(inputs.get("parameters") or {}, robot)
     values = {name: b.value for name, b in believed.items()}
-    patterns = inputs.get("logs")
+    # No log is what an identification puts out that held none out.
+    patterns = inputs.get("logs") or None
+    if inputs.get("logs") == []:
+        run.warn("no log was held out: the diagnosis is on all logs, those that were fitted too, and may miss what the fit took up")
     recording.logs(patterns)  # a pattern that matches nothing is refused before any work
     run.progress(0, None, "choosing logs")
     nominal = values or {n: v for n, v in read(robot).items() if n.startswith(("mass[", "damping[", "gain[")) and v > 0}
-    chosen, lost = choose_logs(robot, recording.select(patterns), nominal, max_steps=int(inputs.get("max_steps", 20_000)))
+    chosen, lost = choose_logs(robot, recording.select(patterns), nominal, max_steps=int(inputs["max_steps"]))
     if lost:
         run.warn(f"{len(lost)} logs are unstable in open loop and were left out: {', '.join(lost[:4])}{', ...' if len(lost) > 4 else ''}")
     kept = recording.select(chosen)

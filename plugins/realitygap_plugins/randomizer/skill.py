@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from realitygap.errors import InputError
+from realitygap_core.bank import require_known
 from realitygap_core.domain import Domain
 from realitygap_core.marginals import Fixed, LogUniform, Marginal, Uniform
 from realitygap_core.parameters import ParameterInfo, check, enumerate_parameters
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 def randomize(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Skill `randomize-domain`."""
     robot = Robot.load(inputs["model"])
-    named = inputs.get("parameters", "auto")
-    names = automatic(robot) if named == "auto" else [named] if isinstance(named, str) else list(named)
-    domain = make_prior(robot, names, float(inputs.get("width", 0.2)), model=robot.name)
-    sample = domain.sample(np.random.default_rng(run.seed), int(inputs.get("draws", 16)))
+    named = inputs["parameters"]
+    names = automatic(robot) if named == "auto" else list(named)
+    domain = make_prior(robot, names, inputs["width"], model=robot.name)
+    sample = domain.sample(np.random.default_rng(run.seed), int(inputs["draws"]))
     run.figure("marginals", _figure({"prior": domain}))
     entropy = domain.entropy()
     return {
@@ -45,7 +46,7 @@ def adapt(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Skill `adapt-domain`."""
     identified = _read(inputs["identified"], run)
     intervals = _intervals(inputs.get("parameters") or {}, identified)
-    adapted = adapting.adapt(identified, intervals, float(inputs.get("widen", 1.5)))
+    adapted = adapting.adapt(identified, intervals, inputs["widen"])
     prior, added = _prior(inputs, identified, run)
     names = [name for name in identified.free if name in prior.parameters and not isinstance(prior.parameters[name], Fixed)]
     before, after = prior.entropy(names), adapted.entropy(names)
@@ -55,6 +56,8 @@ def adapt(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         if name not in added and (far := _far(name, identified.medians()[name], prior.parameters[name])):
             run.warn(far)
     full, robust = _robust(adapted, inputs)
+    if inputs.get("model"):
+        require_known(full, Robot.load(inputs["model"]))
     run.figure("marginals", _figure({"before": prior, "after": adapted}, names))
     if added:
         run.warn(f"no prior for {', '.join(added)}: it was taken from the bounds of the search")

@@ -16,10 +16,11 @@ _REAL, _COLOURS = "#1a1a1a", ("#c44e52", "#4c72b0", "#55a868")
 
 def overlay(replay: Replay, shown: Mapping[str, Mapping[str, NDArray[np.float64]]], log: str) -> Any:
     """Real and simulated channels of one log against time, a panel a channel."""
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     names = replay.channels
-    figure, axes = pyplot.subplots(len(names), 1, figsize=(9, 2.1 * len(names) + 0.5), sharex=True, squeeze=False, layout="constrained")
+    figure = Figure(figsize=(9, 2.1 * len(names) + 0.5), layout="constrained")
+    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False)
     for axis, item in zip(axes[:, 0], replay.observed, strict=True):
         mask = replay.log_mask(item.name, log)
         t = replay.times(item.name)[mask]
@@ -36,10 +37,11 @@ def overlay(replay: Replay, shown: Mapping[str, Mapping[str, NDArray[np.float64]
 
 def bars(gaps: Mapping[str, Mapping[str, ChannelGap]], floor: Mapping[str, float] | None) -> Any:
     """RMSE a channel, one bar a set, the noise floor as a line, on a logarithmic axis."""
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     names = list(next(iter(gaps.values())))
-    figure, axis = pyplot.subplots(figsize=(1.6 + 1.3 * len(names), 3.2), layout="constrained")
+    figure = Figure(figsize=(1.6 + 1.3 * len(names), 3.2), layout="constrained")
+    axis = figure.subplots()
     places, width = np.arange(len(names)), 0.8 / len(gaps)
     for index, (label, gap) in enumerate(gaps.items()):
         heights = [gap[name].rmse for name in names]
@@ -57,10 +59,11 @@ def bars(gaps: Mapping[str, Mapping[str, ChannelGap]], floor: Mapping[str, float
 
 def intervals(estimates: Mapping[str, Mapping[str, Any]], nominal: Mapping[str, float]) -> Any:
     """Each identified value with its interval relative to the nominal one where there is one, else to itself."""
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     names = list(estimates)[::-1]
-    figure, axis = pyplot.subplots(figsize=(7, 0.8 + 0.3 * len(names)), layout="constrained")
+    figure = Figure(figsize=(7, 0.8 + 0.3 * len(names)), layout="constrained")
+    axis = figure.subplots()
     for row, name in enumerate(names):
         entry = estimates[name]
         scale = abs(nominal.get(name) or 0.0)

@@ -28,7 +28,8 @@ from realitygap_plugins.system_id.plants import gaps_json, open_loop_logs, open_
 
 def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Skill `identify-parameters`; contract in skills/identify-parameters/skill.yaml."""
-    stages = int(inputs.get("max_terms", 6)) + 4
+    max_terms = int(inputs["max_terms"])
+    stages = max_terms + 4
     done = 0
 
     def report(line: str) -> None:
@@ -38,7 +39,7 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         run.progress(done, stages, line)
 
     robot, recording = open_pair(inputs, run)
-    asked = read_fit(inputs.get("fit", "auto"), robot)
+    asked = read_fit(inputs["fit"], robot)
     train, test, reason = _logs(inputs, robot, recording)
     channels = position_channels(robot, recording)
     training = Replay(robot, recording, logs=train, channels=channels)
@@ -49,15 +50,14 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
             names=asked.names,
             bounds=asked.bounds,
             start=asked.start,
-            terms=SearchConfig(max_terms=int(inputs.get("max_terms", 6))),
+            terms=SearchConfig(max_terms=max_terms),
             report=report,
             check=run.check_cancelled,
         )
     report("testing")
     shown = testing or training
-    plants = [apply(robot, {}), apply(robot, found.fit.values)]
-    simulated = shown.simulate(plants)
-    nominal, final = ({name: rows[index] for name, rows in simulated.items()} for index in (0, 1))
+    plants = (apply(robot, {}), apply(robot, found.fit.values))
+    nominal, final = ({name: rows[0] for name, rows in shown.simulate([plant]).items()} for plant in plants)
     gap_nominal, gap_final = gaps(shown, nominal), gaps(shown, final)
     every = recording.select([*train, *test])
     floor = noise_floor(every, channels)
@@ -88,6 +88,7 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         "parameters": parameters,
         "gap_nominal": gaps_json(gap_nominal),
         "gap_train": gaps_json(found.fit.gap),
+        "gap_test": gaps_json(gap_final) if testing else None,
         "noise_floor": floor,
         "structure": [item.as_json(found.fit.values) for item in found.found],
         "domain": str(domain),
@@ -102,8 +103,8 @@ def identify(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         "test_logs": list(testing.recording.log_names) if testing else [],
         "summary": _summary(found, gap_nominal, gap_final, floor, testing is not None, reason),
     }
-    if testing is not None:
-        outputs["gap_test"] = gaps_json(gap_final)
+    if testing is None:
+        run.warn("no log was held out: `gap_test` is null, and the gaps on the logs that were fitted do not test the model")
     return outputs
 
 
@@ -113,14 +114,14 @@ def _logs(inputs: Mapping[str, Any], robot: Robot, recording: Recording) -> tupl
     if train is None:
         if test is None:
             return _split(robot, recording)
-        held = {log.name for log in recording.logs(test)}
+        held = {log.name for log in recording.logs(test)} if test else set()
         chosen, others, reason = _split(robot, recording)
         rest = [name for name in (*chosen, *others) if name not in held]
         if not rest:
             raise InputError("every log is a test log", hint="name `train_logs`, or fewer `test_logs`")
         return rest, sorted(held), reason
     used = [log.name for log in recording.logs(train)]
-    held_out = [log.name for log in recording.logs(test)] if test is not None else []
+    held_out = [log.name for log in recording.logs(test)] if test else []
     if both := sorted(set(used) & set(held_out)):
         raise InputError(f"log '{both[0]}' is a training log and a test log", hint="a test log must not be used for fitting")
     return used, held_out, "as asked for"

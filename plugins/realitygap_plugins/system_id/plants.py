@@ -94,4 +94,4 @@ def patterns(value: str | Sequence[str] | None) -> list[str] | None:
     """Glob patterns as a list."""
     if value is None:
         return None
-    return [value] if isinstance(value, str) else list(value) or None
+    return [value] if isinstance(value, str) else list(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,8 @@ def import_recording(inputs: Mapping[str, Any], run: RunContext) -> dict[str, An
 
 def open_logs(inputs: Mapping[str, Any], source: str, robot: Robot | None, run: RunContext) -> Recording:
     """The logs at `source`, by the `mapping` of the inputs if there is one. Raises InputError with file, line and column of the mapping."""
-    document = run.document(inputs["mapping"], "mapping") if inputs.get("mapping") else None
-    with document.locating() if document is not None else nullcontext():
-        return open_recording(source, document.data if document is not None else None, robot, catalog=run.catalog, warn=run.warn)
+    with run.reading(inputs.get("mapping"), "mapping") as mapping:
+        return open_recording(source, mapping, robot, catalog=run.catalog, warn=run.warn)
 
 
 def _channel(recording: Recording, index: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def replay(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     run.progress(0, 4, "reading")
     robot, recording = open_pair(inputs, run)
     asked = patterns(inputs.get("logs"))
-    chosen, reason = (asked, "as asked for") if asked else open_loop_logs(recording)
+    chosen, reason = (asked, "as asked for") if asked is not None else open_loop_logs(recording)
     plant = apply(robot, parameter_values(robot, inputs.get("parameters"), run))
     work = Replay(robot, recording, logs=chosen)
     run.log.info("logs (%s): %s", reason, ", ".join(work.recording.log_names))
@@ -32,7 +32,7 @@ def replay(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     per_log = {log: gaps(work, shown, log=log) for log in work.recording.log_names}
     run.check_cancelled()
     run.progress(2, 4, "replaying from recorded states")
-    window = float(inputs.get("window") or 0.0)
+    window = inputs["window"]
     restarted = None
     if window > 0:
         short = Replay(robot, recording, logs=chosen, window=window)

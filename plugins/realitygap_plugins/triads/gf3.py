@@ -6,8 +6,7 @@ A group of skills is balanced when its trits sum to 0 modulo 3. So (-1, 0, +1), 
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 TRITS = (-1, 0, 1)
@@ -35,31 +34,6 @@ def completing_trit(trits: Iterable[int]) -> int:
 def signed(trit: int) -> str:
     """How a trit is written: -1, 0, +1."""
     return "0" if trit == 0 else f"{trit:+d}"
-
-
-def balanced_groups(trit_of: Mapping[str, int], size: int = 3) -> Iterator[tuple[str, ...]]:
-    """All balanced groups of `size` different names, each sorted, in lexicographic order; lazily.
-
-    The last member is looked up in its class, so the cost is that of the groups of `size - 1` names.
-    """
-    if size < 1:
-        raise ValueError(f"a group has at least one member, not {size}")
-    names = sorted(trit_of)
-    places: dict[int, list[int]] = {trit: [] for trit in TRITS}
-    for place, name in enumerate(names):
-        places[balanced_residue(trit_of[name])].append(place)
-
-    def extend(chosen: tuple[int, ...], total: int) -> Iterator[tuple[str, ...]]:
-        start = chosen[-1] + 1 if chosen else 0
-        if len(chosen) == size - 1:
-            fitting = places[balanced_residue(-total)]
-            for place in fitting[bisect_right(fitting, start - 1) :]:
-                yield tuple(names[index] for index in (*chosen, place))
-            return
-        for place in range(start, len(names)):
-            yield from extend((*chosen, place), total + trit_of[names[place]])
-
-    yield from extend((), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
