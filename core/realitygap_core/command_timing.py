@@ -1,10 +1,12 @@
 """Recorded commands on the clock of the physics, through a signal path.
 
 A command reaches `ctrl` with any real delay: each physics step gets the mean of the delayed command over the step, so that the result is
-smooth in the delay.
+smooth in the delay. The rate limit acts on what comes out of the delay.
 """
 
 from __future__ import annotations
+
+import math
 
 import mujoco
 import numpy as np
@@ -51,21 +53,19 @@ class Command:
             if servo and self.joint[actuator] >= 0:
                 # A servo without recorded command holds where it is.
                 out[:, actuator] = segment.qpos[self.model.jnt_qposadr[self.joint[actuator]]] * self.model.actuator_gear[actuator, 0]
-        edges: Floats = segment.start + dt * np.arange(steps + 1, dtype=np.float64)
         for actuator, values, linear in self.columns:
             # Before the first command a motor is off, and a servo holds the first command.
             before = float(values[0]) if self.servo[actuator] else 0.0
             scale, offset, rate, delay = (float(a[actuator]) for a in (path.scale_u, path.offset_u, path.rate_u, path.delay_u))
+            early = 0
             if np.isfinite(rate):
-                if segment.start > self.t[0]:
-                    before = float(values[np.searchsorted(self.t, segment.start, side="right") - 1])
-                means = _rate_limited(self._means(edges, values, linear, before), rate * dt / scale, before)
-                if delay > 0:
-                    means = np.diff(np.interp(edges - delay, edges, np.concatenate([[0.0], np.cumsum(means)]) * dt, left=0.0)) / dt
-                    outside = np.clip((segment.start + delay - edges[:-1]) / dt, 0.0, 1.0)
-                    means = means + outside * before
-            else:
-                means = self._means(edges - delay, values, linear, before)
+                # A limiter remembers: it begins a step before the log does, or so early that it could have crossed the whole range.
+                largest = rate * dt / scale
+                early = 1 + math.ceil(min(max(segment.start - self.t[0], 0.0) / dt, float(np.ptp(values)) / largest))
+            edges = segment.start + dt * np.arange(-early, steps + 1, dtype=np.float64)
+            means = self._means(edges - delay, values, linear, before)
+            if early:
+                means = _rate_limited(means, largest)[early:]
             out[:, actuator] = scale * means + offset
         return out
 
@@ -85,10 +85,10 @@ class Command:
         return np.asarray(np.diff(at) / np.diff(edges))
 
 
-def _rate_limited(values: Floats, largest: float, before: float) -> Floats:
-    """Each value at most `largest` from the one before it."""
+def _rate_limited(values: Floats, largest: float) -> Floats:
+    """Each value at most `largest` from the one before it; the first is what it is."""
     out = np.empty_like(values)
-    now = before
+    now = float(values[0])
     for index, wanted in enumerate(values.tolist()):
         now += min(max(wanted - now, -largest), largest)
         out[index] = now

@@ -1,10 +1,8 @@
 """Every divergence with its null, interval and p-value, by relabelling and leaving out whole trajectories.
 
 A trajectory `[t, d]` is the unit. Logs of the same name in sim and real are a pair, and under the hypothesis that sim and real do not
-differ
-each pair may be swapped; without pairs all trajectories may be dealt anew. Where a statistic is a function of per-trajectory sums
-(moments, sums of a kernel
-between trajectories) these are formed once, so that a relabelling costs microseconds.
+differ each pair may be swapped; without pairs all trajectories may be dealt anew. Where a statistic is a function of per-trajectory sums
+(moments, sums of a kernel between trajectories) these are formed once, so that a relabelling costs microseconds.
 """
 
 from __future__ import annotations
@@ -249,8 +247,9 @@ def _statistics(measure: str, data: Prepared, rng: np.random.Generator, names: M
     return one_by_one
 
 
-def _leave_one_out(statistic: Statistic, is_real: Mask, paired: bool) -> list[float]:
-    """The statistic without each trajectory, or without each pair; empty where a side would be left with none."""
+def _leave_one_out(statistic: Statistic, is_real: Mask, paired: bool) -> list[list[float]]:
+    """The statistic without each pair, or without each simulated and without each real trajectory; empty where a side would be left with
+    none."""
     n_real = int(is_real.sum())
     n_sim = len(is_real) - n_real
     if min(n_sim, n_real) < 2:
@@ -262,11 +261,11 @@ def _leave_one_out(statistic: Statistic, is_real: Mask, paired: bool) -> list[fl
         if paired:
             keep[n_sim + i] = False
         values.append(statistic(~is_real & keep, is_real & keep))
-    return values
+    return [values] if paired else [values[:n_sim], values[n_sim:]]
 
 
-def _measured(values: Floats, without: Sequence[float], minimum_p: float, unit: str) -> Measured:
-    low, high = jackknife_interval(float(values[0]), without)
+def _measured(values: Floats, without: Sequence[Sequence[float]], minimum_p: float, unit: str) -> Measured:
+    low, high = jackknife_interval(float(values[0]), *without)
     return Measured(
         value=float(values[0]),
         null=float(np.median(values)),
@@ -322,7 +321,7 @@ def entropies(data: Prepared, *, paired: bool) -> dict[str, Any]:
         return information.knn_entropy(_pick(data, sim)) - information.knn_entropy(_pick(data, real))
 
     is_real = np.arange(len(data.units)) >= data.n_sim
-    low, high = jackknife_interval(spread(~is_real, is_real), _leave_one_out(spread, is_real, paired))
+    low, high = jackknife_interval(spread(~is_real, is_real), *_leave_one_out(spread, is_real, paired))
     sides = {name: information.knn_entropy(_pick(data, mask)) for name, mask in (("sim", ~is_real), ("real", is_real))}
     return {**sides, "difference": sides["sim"] - sides["real"], "low": as_json(low), "high": as_json(high), "unit": "nats"}
 
@@ -332,8 +331,7 @@ def _pick(data: Prepared, mask: Mask) -> Floats:
 
 
 def mutual_information(data: Prepared, rng: np.random.Generator, *, surrogates: int = 39) -> dict[str, dict[str, Any]]:
-    """Channel by channel on paired logs, nats: Gaussian copula and KSG, with the copula's null (95 % quantile) and p under random turns
-    in time.
+    """Channel by channel on paired logs, nats: Gaussian copula and KSG, with the copula's null (median) and p under random turns in time.
 
     Blind to scale and offset of a sensor; read it beside R^2 and NRMSE.
     """

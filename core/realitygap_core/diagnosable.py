@@ -8,7 +8,7 @@ import numpy as np
 
 from realitygap_core.gap import by_command
 from realitygap_core.observed import observed_channels
-from realitygap_core.parameters import Applier
+from realitygap_core.parameters import apply_many
 from realitygap_core.recording import Recording
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
@@ -27,7 +27,7 @@ def choose_logs(robot: Robot, recording: Recording, values: Mapping[str, float],
     replay = Replay(robot, recording)
     names = tuple(values)
     base = np.array([values[n] for n in names])
-    plants = Applier(robot, names).plants(np.stack([base, base * 1.01])) if names else []
+    plants = apply_many(robot, names, np.stack([base, base * 1.01])) if names else []
     ratios: dict[str, float] = {}
     shown = replay.simulate(plants) if plants else {}
     for log in recording.data.values():

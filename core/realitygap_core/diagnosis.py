@@ -86,7 +86,7 @@ class Diagnosis:
         """
         self.replay, self.config, self.report = replay, config or DiagnosisConfig(), report
         self.floor = dict(noise_floor or {})
-        self.has_intervals = bool(believed)
+        self.has_intervals = any(b.low is not None and b.high is not None for b in (believed or {}).values())
         infos = enumerate_parameters(replay.robot)
         beliefs = dict(believed or mechanics(infos))
         self.hypotheses = hypotheses(replay, infos, beliefs)
@@ -268,6 +268,10 @@ class Diagnosis:
         evidence += f" on {effective:.0f} effective samples"
         if rivals:
             evidence += "; also possible: " + ", ".join(f"{label} ({p:.0%})" for label, p in sorted(rivals, key=lambda x: -x[1])[:3])
+        same_kind = confidence + sum(p for label, p in rivals if label.split(":")[0] == hypothesis.kind)
+        if same_kind < 0.6:
+            evidence = f"most likely {hypothesis.label}, but not clearly; {evidence}"
+        kind: Kind = hypothesis.kind if same_kind >= 0.6 else "undecided"
         if hypothesis.kind == "overconfidence":
             shifts = np.abs((fitted.z - self.fit.base) / np.where(self.fit.tight > 0, self.fit.tight, np.inf))[: len(self.fit.names)]
             worst = int(np.argmax(shifts))
@@ -275,7 +279,7 @@ class Diagnosis:
                 f"; {self.fit.names[worst]} is {shifts[worst]:.1f} of its standard deviations away, {int(np.sum(shifts > 2))} beyond two"
             )
             return Verdict(
-                kind="overconfidence",
+                kind=kind,
                 channel=most,
                 parameter=None,
                 magnitude=factor,
@@ -284,7 +288,7 @@ class Diagnosis:
                 unit="1",
                 confidence=confidence,
                 evidence=evidence,
-                advice=ADVICE["overconfidence"],
+                advice=ADVICE[kind],
             )
         index = self.fit.names.index(hypothesis.names[0])
         name, info = self.fit.names[index], self.fit.problem.infos[index]
@@ -300,12 +304,6 @@ class Diagnosis:
         )
         target = split(name)[1]
         channel = channel_of(self.replay, target) if hypothesis.kind == "observation" else most
-        kind: Kind = hypothesis.kind
-        same_kind = confidence + sum(p for label, p in rivals if label.split(":")[0] == hypothesis.kind)
-        advice = ADVICE[kind].format(name=name, value=value, unit=info.unit)
-        if same_kind < 0.6:
-            evidence = f"most likely {hypothesis.label}, but not clearly; {evidence}"
-            kind, advice = "undecided", ADVICE["undecided"]
         return Verdict(
             kind=kind,
             channel=channel,
@@ -316,7 +314,7 @@ class Diagnosis:
             unit=info.unit,
             confidence=confidence,
             evidence=f"{name} {base:.4g} -> {value:.4g} {info.unit}; {evidence}",
-            advice=advice,
+            advice=ADVICE[kind].format(name=name, value=value, unit=info.unit),
         )
 
     def _rms(self, residual: Floats) -> dict[str, float]:

@@ -1,9 +1,8 @@
 """Distances and divergences between two samples, each a few lines of NumPy, each with its unit.
 
 All take samples `x [n, d]` and `y [m, d]`. None of them knows how large it is when nothing differs: in several dimensions every sample
-estimate is
-biased, so `comparison` reports each next to its null. Values of a distance are in the unit of the samples; standardise channels of
-different units.
+estimate is biased, so `comparison` reports each next to its null. Values of a distance are in the unit of the samples; standardise
+channels of different units.
 """
 
 from __future__ import annotations
@@ -46,12 +45,6 @@ def gaussian_w2_of_moments(mean_x: Floats, cov_x: Floats, mean_y: Floats, cov_y:
     return math.sqrt(max(squared, 0.0))
 
 
-def gaussian_w2(x: ArrayLike, y: ArrayLike) -> float:
-    """2-Wasserstein distance between Gaussians fitted to the samples (Bures), in the unit of the samples."""
-    a, b = samples(x), samples(y)
-    return gaussian_w2_of_moments(a.mean(0), np.atleast_2d(np.cov(a.T)), b.mean(0), np.atleast_2d(np.cov(b.T)))
-
-
 def gaussian_kl_of_moments(mean_x: Floats, cov_x: Floats, mean_y: Floats, cov_y: Floats) -> float:
     """KL(N(m, S) || N(n, T)) in nats; infinity when T is singular."""
     sign_y, log_det_y = np.linalg.slogdet(cov_y)
@@ -68,13 +61,6 @@ def gaussian_kl_bias(d: int, n: float, m: float) -> float:
     + 1/m) nats.
     """
     return d * (d + 3) / 4 * (1 / n + 1 / m)
-
-
-def gaussian_kl(x: ArrayLike, y: ArrayLike) -> float:
-    """KL divergence of a Gaussian fitted to `y` from one fitted to `x`, nats, less its leading bias for independent samples."""
-    a, b = samples(x), samples(y)
-    plug_in = gaussian_kl_of_moments(a.mean(0), np.atleast_2d(np.cov(a.T)), b.mean(0), np.atleast_2d(np.cov(b.T)))
-    return plug_in - gaussian_kl_bias(a.shape[1], len(a), len(b))
 
 
 def knn_kl(x: ArrayLike, y: ArrayLike, k: int = 5) -> float:
@@ -111,39 +97,12 @@ def w2_squared_1d(x_sorted: Floats, y_sorted: Floats) -> float:
     return float(np.sum(np.diff(edges, prepend=0.0) * gap**2))
 
 
-def sliced_w2(x: ArrayLike, y: ArrayLike, directions_kd: Floats) -> float:
-    """Sliced 2-Wasserstein distance: root mean square of the one-dimensional W2 along `directions_kd [k, d]`; Rabin et al. (2011)."""
-    a, b = samples(x) @ directions_kd.T, samples(y) @ directions_kd.T
-    a.sort(axis=0)
-    b.sort(axis=0)
-    return math.sqrt(float(np.mean([w2_squared_1d(a[:, i], b[:, i]) for i in range(len(directions_kd))])))
-
-
 def median_bandwidth(x: ArrayLike) -> float:
     """Median distance between distinct samples of `x`, the usual bandwidth of a Gaussian kernel; 1 when all coincide."""
     a = samples(x)
     distance = cdist(a, a)[np.triu_indices(len(a), 1)]
     median = float(np.median(distance))
     return median if median > 0 else 1.0
-
-
-def mmd2(x: ArrayLike, y: ArrayLike, bandwidth: float | None = None) -> float:
-    """Unbiased squared maximum mean discrepancy with kernel exp(-|a - b|^2 / (2 h^2)); Gretton et al. (2012), lemma 6. Dimensionless.
-
-    h is the median distance of the pooled samples unless given. The value can be slightly negative.
-    """
-    a, b = samples(x), samples(y)
-    h = median_bandwidth(np.concatenate([a, b])) if bandwidth is None else bandwidth
-    n, m = len(a), len(b)
-    within_a, within_b, across = (np.exp(-cdist(p, q, "sqeuclidean") / (2 * h * h)) for p, q in ((a, a), (b, b), (a, b)))
-    return float((within_a.sum() - n) / (n * (n - 1)) + (within_b.sum() - m) / (m * (m - 1)) - 2 * across.mean())
-
-
-def energy_distance(x: ArrayLike, y: ArrayLike) -> float:
-    """Unbiased energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), in the unit of the samples."""
-    a, b = samples(x), samples(y)
-    n, m = len(a), len(b)
-    return float(2 * cdist(a, b).mean() - cdist(a, a).sum() / (n * (n - 1)) - cdist(b, b).sum() / (m * (m - 1)))
 
 
 def kolmogorov_smirnov(x: ArrayLike, y: ArrayLike) -> float:

@@ -314,7 +314,7 @@ class Environment:
 
     def _make_engine(self, threads: int | None) -> Any:
         if not self.pure:
-            return MujocoEngine(self.task.robot.model, threads=threads)
+            return MujocoEngine(self._plants[0].model, threads=threads)
         from realitygap_core.engines.mjx import MjxEngine
 
         return MjxEngine(self.task.robot.model, examples=[plant.model for plant in self._plants])

@@ -31,7 +31,8 @@ class Trial:
     """One episode on one plant."""
 
     success: bool
-    """The criterion held without a break for as long as it must up to the end, and no limit was passed on the way."""
+    """The criterion held without a break for as long as it must up to the end, and no limit was passed on the way; without a criterion, a
+    termination said success before any limit was passed."""
     failure: str | None
     """Name of the termination that was violated first, `not_held`, or `diverged`; None for a success."""
     failed_at_s: float | None
@@ -118,14 +119,16 @@ def _roll(
     largest = np.zeros((trials, len(joints)))
     shown = min(trials, 32)
     traces: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (*joints, *(f"action({name})" for name in task.action.actuators))}
-    held = np.zeros(trials, int)
+    held, solved = np.zeros(trials, int), np.zeros(trials, bool)
     for number in range(task.episode_steps):
         action = act(env.observe(state)["policy"], jax.random.fold_in(action_key, number))
         state, transition = step(state, action)
-        running = violated < 0
+        running = (violated < 0) & ~solved
         total += np.where(running, np.asarray(transition.reward_b), 0.0)
         broken = np.asarray(transition.terminated_b)
-        codes = np.asarray(judge(*_view_parts(state, number + 1, task)))
+        codes, reached = (np.asarray(part) for part in judge(*_view_parts(state, number + 1, task)))
+        # Without a criterion of its own a task is solved where a termination says so, and the episode then ends.
+        solved |= running & reached & (codes < 0) & (task.success is None)
         now = np.where(broken, len(task.terminations), codes)
         failed_step[running & (now >= 0)] = number + 1
         violated = np.where(running, now, violated)
@@ -147,7 +150,7 @@ def _roll(
     records = []
     for index in range(trials):
         code = int(violated[index])
-        success = code < 0 and held[index] >= needed
+        success = code < 0 and bool(held[index] >= needed if task.success else solved[index])
         records.append(
             Trial(
                 success=bool(success),
@@ -177,8 +180,10 @@ def _view_parts(state: EnvState, number: int, task: Task) -> tuple[Any, ...]:
     return physics, time_b, state.episode.action, state.episode.last_action, state.episode.command
 
 
-def _violations(task: Task, physics: Any, time: jax.Array, action: jax.Array, last_action: jax.Array, command: jax.Array) -> jax.Array:
-    """Index of the first termination that says failure, -1 for none."""
+def _violations(
+    task: Task, physics: Any, time: jax.Array, action: jax.Array, last_action: jax.Array, command: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """(index of the first termination that says failure, -1 for none; whether one says success)."""
     view = View(
         layout=task.layout,
         physics=physics,
@@ -188,8 +193,9 @@ def _violations(task: Task, physics: Any, time: jax.Array, action: jax.Array, la
         last_action=last_action,
         command=command,
     )
-    failed = [term.compute(view) < 0 for _, term in task.terminations]
+    said = [term.compute(view) for _, term in task.terminations]
+    failed = [value < 0 for value in said]
     code = jnp.full((), -1, jnp.int32)
     for index in reversed(range(len(failed))):
         code = jnp.where(failed[index], index, code)
-    return code
+    return code, jnp.any(jnp.array([value > 0 for value in said], dtype=bool))

@@ -323,7 +323,7 @@ def solve(problem: Problem, z0: Floats, config: FitConfig, *, check: Callable[[]
         q, r, norms = reduced(jacobian)
         for _ in range(3):
             trials = damping * np.array([0.02, 0.3, 5.0])
-            points = np.stack([z + bounded_step(r, q.T @ augmented, norms, z, trial) for trial in trials])
+            points = np.stack([z + bounded_step(r, q.T @ augmented, norms, -z, 1.0 - z, trial) for trial in trials])
             rows = problem.residuals(points)
             costs = np.sum(rows**2, axis=1) + np.sum((prior * (points - start)) ** 2, axis=1)
             best = int(np.argmin(costs))
@@ -331,6 +331,10 @@ def solve(problem: Problem, z0: Floats, config: FitConfig, *, check: Callable[[]
                 best_cost, best_z, damping = float(costs[best]), points[best], float(np.clip(trials[best], 1e-9, 1e3))
                 break
             damping *= 200.0
+        else:
+            # No trial goes down: this is the optimum only if the linear model sees nothing to gain either.
+            left = augmented + jacobian @ bounded_step(r, q.T @ augmented, norms, -z, 1.0 - z, 0.0)
+            return z, cost - float(left @ left) <= config.tolerance * cost
         moved = float(np.max(np.abs(best_z - z)))
         z = best_z
         if cost - best_cost <= config.tolerance * cost or moved < 1e-9:

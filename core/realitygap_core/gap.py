@@ -91,7 +91,7 @@ def noise_floor(recording: Recording, channels: Sequence[str]) -> dict[str, floa
             stack = [first]
             for log in group[1:]:
                 other_t, values = log.channel(channel)
-                stack.append(np.interp(elapsed, other_t - log.commands.t_t[0], values))
+                stack.append(np.interp(elapsed, other_t - log.commands.t_t[0], values, left=np.nan, right=np.nan))
             variance_t = np.var(np.stack(stack), axis=0, ddof=1)
             squares += float(np.nansum(variance_t)) * (len(group) - 1)
             freedom += float(np.isfinite(variance_t).sum()) * (len(group) - 1)

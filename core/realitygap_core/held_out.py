@@ -39,7 +39,10 @@ def held_out(problem: Problem, z: Floats, step: float) -> Floats:
     solved = [reduced(jacobian[fold_n != fold]) for fold in folds]
     for _ in range(_STEPS):
         steps = np.stack(
-            [bounded_step(r, q.T @ rows[fold, fold_n != fold], norms, points[fold], _DAMPING) for fold, (q, r, norms) in enumerate(solved)]
+            [
+                bounded_step(r, q.T @ rows[fold, fold_n != fold], norms, -points[fold], 1.0 - points[fold], _DAMPING)
+                for fold, (q, r, norms) in enumerate(solved)
+            ]
         )
         trials = np.stack([points + steps, points + 0.3 * steps])
         shown = problem.residuals(trials.reshape(-1, len(z))).reshape(2, len(folds), -1)

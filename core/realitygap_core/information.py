@@ -71,8 +71,7 @@ def ksg_mi(x: ArrayLike, y: ArrayLike, k: int = 5) -> float:
     """Mutual information in nats of paired samples; Kraskov, Stogbauer and Grassberger (2004), algorithm 1, maximum norm.
 
     psi(k) + psi(n) - <psi(n_x + 1) + psi(n_y + 1)>. Meant for one channel pair at a time; in 20 dimensions it is useless. Small samples
-    can give
-    slightly negative values.
+    can give slightly negative values.
     """
     a, b = _paired(x, y)
     n = len(a)

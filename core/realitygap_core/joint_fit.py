@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from realitygap_core.fit import Problem
 from realitygap_core.hypotheses import Believed, Hypothesis
 from realitygap_core.information import resolution
+from realitygap_core.least_squares import bounded_step, reduced
 from realitygap_core.parameters import ParameterInfo
 from realitygap_core.replay import Replay
 from realitygap_core.statistics import correlated_sample_size
@@ -133,6 +134,7 @@ class JointFit:
         return weights, total
 
     def score(self, residual: Floats, z: Floats, weights: Floats, free: NDArray[np.intp], precision: Floats) -> float:
+        """Weighted sum of squares of the residual, and of how far the free parameters are from what is believed."""
         return float(np.sum(weights * residual**2) + np.sum(precision * (z - self.base)[free] ** 2))
 
     def own_noise_score(self, at: Fitted) -> float:
@@ -144,18 +146,12 @@ class JointFit:
 
     def step(self, at: Fitted, weights: Floats, free: NDArray[np.intp], precision: Floats) -> tuple[Floats, Floats]:
         """Gauss-Newton step of the free parameters, within the box, and the covariance of the linearisation."""
-        jacobian = at.columns[:, free]
-        hessian = (jacobian * weights[:, None]).T @ jacobian + np.diag(precision)
-        gradient = (jacobian * weights[:, None]).T @ at.residual + precision * (at.z - self.base)[free]
-        covariance = np.linalg.pinv(hessian, hermitian=True)
-        step = -covariance @ gradient
-        # A parameter that is pushed through a bound stays on it, and the others take the step that is then best.
-        held = ((at.z[free] <= self.low[free]) & (step < 0)) | ((at.z[free] >= self.high[free]) & (step > 0))
-        if np.any(held) and not np.all(held):
-            move = ~held
-            step = np.zeros_like(step)
-            step[move] = -np.linalg.pinv(hessian[np.ix_(move, move)], hermitian=True) @ gradient[move]
-        return step, np.asarray(covariance, dtype=np.float64)
+        rows, prior = np.sqrt(weights), np.sqrt(precision)
+        jacobian = np.concatenate([at.columns[:, free] * rows[:, None], np.diag(prior)])
+        residual = np.concatenate([at.residual * rows, prior * (at.z - self.base)[free]])
+        q, r, norms = reduced(jacobian)
+        step = bounded_step(r, q.T @ residual, norms, (self.low - at.z)[free], (self.high - at.z)[free], 0.0)
+        return step, np.asarray(np.linalg.pinv(jacobian.T @ jacobian, hermitian=True), dtype=np.float64)
 
     def improve(
         self, at: Fitted, faults: Sequence[Hypothesis], iterations: int, weights: Floats | None = None, refresh: Sequence[int] = ()

@@ -1,4 +1,4 @@
-"""One bounded step of linear least squares in the unit box."""
+"""One bounded step of linear least squares."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ def reduced(jacobian: Floats) -> tuple[Floats, Floats, Floats]:
     return q, r, norms
 
 
-def bounded_step(r: Floats, projected: Floats, norms: Floats, z: Floats, damping: float) -> Floats:
-    """The step d [k] of least |residual + J d|^2 + damping |D d|^2 with z + d in the unit box, D^2 the diagonal of J'J (Marquardt).
+def bounded_step(r: Floats, projected: Floats, norms: Floats, low: Floats, high: Floats, damping: float) -> Floats:
+    """The step d [k] of least |residual + J d|^2 + damping |D d|^2 with low <= d <= high, D^2 the diagonal of J'J (Marquardt).
 
     `r`, `norms` from `reduced(J)`, `projected` is q' residual.
     """
-    matrix = np.concatenate([r, math.sqrt(damping) * np.eye(len(z))])
-    target = np.concatenate([-projected, np.zeros(len(z))])
-    low, high = -z * norms, (1.0 - z) * norms
-    solved = lsq_linear(matrix, target, bounds=(np.minimum(low, -1e-300), np.maximum(high, 1e-300)), method="bvls")
-    return np.asarray(np.clip(z + solved.x / norms, 0.0, 1.0) - z)
+    matrix = np.concatenate([r, math.sqrt(damping) * np.eye(len(norms))])
+    target = np.concatenate([-projected, np.zeros(len(norms))])
+    solved = lsq_linear(matrix, target, bounds=(np.minimum(low * norms, -1e-300), np.maximum(high * norms, 1e-300)), method="bvls")
+    return np.asarray(np.clip(solved.x / norms, low, high))

@@ -13,7 +13,7 @@ import numpy as np
 
 from realitygap_core.model_fields import make_inertia_explicit
 from realitygap_core.parameter_kinds import TARGETS
-from realitygap_core.parameters import Applier, split
+from realitygap_core.parameters import apply, split
 from realitygap_core.robot import NUMERIC_PREFIX, Robot
 
 
@@ -25,7 +25,7 @@ def save_model(robot: Robot, values: Mapping[str, float], path: str | os.PathLik
     Raises:
         CoreError: unknown names, or values outside the physical bounds.
     """
-    plant = Applier(robot, tuple(values)).plants(np.array([list(values.values())], dtype=float).reshape(1, -1))[0]
+    plant = apply(robot, values)
     spec, model = robot.fresh_spec(), plant.model
     bodies = {split(name)[1] for name in values if TARGETS[split(name)[0]] == "body"}
     for name in sorted(bodies):
@@ -36,6 +36,9 @@ def save_model(robot: Robot, values: Mapping[str, float], path: str | os.PathLik
         spec.body(name).ipos = model.body_ipos[body]
     for name in values:
         _edit(spec, robot, model, *split(name))
+    for actuator in spec.actuators:
+        if actuator.biasprm[2] > 0:  # a damping ratio, which the compiler turns into a damping for the inertia that it finds
+            actuator.biasprm = np.array(model.actuator_biasprm[actuator.id])
     for numeric in list(spec.numerics):
         if numeric.name.startswith(NUMERIC_PREFIX):
             spec.delete(numeric)

@@ -66,10 +66,12 @@ def is_position_servo(model: mujoco.MjModel, actuator: int) -> bool:
 
 
 def dofs(model: mujoco.MjModel, joint: int) -> int:
+    """Degrees of freedom of a joint: 1, 3 or 6."""
     return {mujoco.mjtJoint.mjJNT_FREE: 6, mujoco.mjtJoint.mjJNT_BALL: 3}.get(mujoco.mjtJoint(model.jnt_type[joint]), 1)
 
 
 def is_hinge(model: mujoco.MjModel, joint: int) -> bool:
+    """Whether the joint turns about one axis."""
     return bool(model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE)
 
 
@@ -85,7 +87,8 @@ def targets_of(robot: Robot, kind: str, target_kind: Target) -> tuple[str, ...]:
         single = [n for n in robot.names("joint") if dofs(model, model.joint(n).id) == 1]
         return tuple(single)
     if target_kind == "actuator":
-        return tuple(n for n in robot.names("actuator") if kind in ACTUATOR_PATH or _is_affine(model, model.actuator(n).id))
+        affine = [n for n in robot.names("actuator") if kind in ACTUATOR_PATH or _is_affine(model, model.actuator(n).id)]
+        return tuple(n for n in affine if kind != "force_limit" or _is_symmetric(model, model.actuator(n).id))
     if target_kind == "channel":
         return channel_names(robot)
     if kind == "gravity":
@@ -100,7 +103,14 @@ def _is_affine(model: mujoco.MjModel, actuator: int) -> bool:
     return bool(model.actuator_gaintype[actuator] == mujoco.mjtGain.mjGAIN_FIXED and int(model.actuator_biastype[actuator]) in affine)
 
 
+def _is_symmetric(model: mujoco.MjModel, actuator: int) -> bool:
+    """Whether one number says the limit of the force: the same to either side, or none."""
+    low, high = model.actuator_forcerange[actuator]
+    return bool(not model.actuator_forcelimited[actuator] or low == -high)
+
+
 def nominal_value(robot: Robot, kind: str, target: str) -> float:
+    """The value of `kind[target]` in the model file; inf for a limit that is not there."""
     model = robot.model
     target_kind = TARGETS[kind]
     if target not in targets_of(robot, kind, target_kind):

@@ -25,7 +25,7 @@ def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple
     model, target_kind = robot.model, TARGETS[kind]
     if kind in _RATIO_RANGES:
         low, high = _RATIO_RANGES[kind]
-        return low, high, "log"
+        return min(low, low * nominal), max(high, high * nominal), "log"
     if kind in ("delay", "sensor_delay", "latency"):
         return _TIME_RANGE[0], max(_TIME_RANGE[1], 2 * nominal), "linear"
     if kind in ("mass", "gravity"):
@@ -37,7 +37,7 @@ def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple
         reach = max(float(np.abs(model.body_ipos[body]).max()), radius_of_gyration)
         return nominal - reach, nominal + reach, "linear"
     if kind == "friction":
-        return max(nominal / 5, 0.01), max(nominal * 3, 0.1), "log"
+        return min(max(nominal / 5, 0.01), nominal) or 0.01, max(nominal * 3, 0.1), "log"
     if target_kind == "joint":
         return _joint_range(model, kind, model.joint(target).id, nominal)
     if target_kind == "channel":
@@ -48,7 +48,8 @@ def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple
     if kind == "command_offset":
         return nominal - 0.15 * span, nominal + 0.15 * span, "linear"
     if kind == "command_rate":
-        return span, 1000.0 * span, "log"
+        slowest, fastest = (nominal / 10, nominal * 10) if math.isfinite(nominal) else (span, span)
+        return min(span, slowest), max(1000.0 * span, fastest), "log"
     if kind == "force_limit":
         strongest = abs(float(model.actuator_gainprm[actuator, 0])) * span / 2
         reference = nominal if math.isfinite(nominal) else strongest
@@ -57,7 +58,7 @@ def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple
         return nominal / (4.0 if kind == "gain" else 10.0), nominal * (4.0 if kind == "gain" else 10.0), "log"
     if kind == "gain":
         return nominal - 4 * abs(nominal), nominal + 4 * abs(nominal), "linear"
-    return 0.0, _inertia_of_actuator(model, actuator) * 100, "linear"
+    return min(0.0, 4 * nominal), _inertia_of_actuator(model, actuator) * 100, "linear"
 
 
 def _joint_range(model: mujoco.MjModel, kind: str, joint: int, nominal: float) -> tuple[float, float, Literal["log", "linear"]]:

@@ -10,6 +10,7 @@ from realitygap_core.robot import Robot
 
 
 def parameter_unit(robot: Robot, kind: str, target: str) -> str:
+    """SI unit of the parameter `kind[target]`; '1' for a ratio."""
     target_kind, model = TARGETS[kind], robot.model
     if target_kind == "joint":
         hinge = is_hinge(model, model.joint(target).id)

@@ -1,9 +1,9 @@
 """Signal paths of many plants as stacked arrays, and what they do to commands and sensors inside an environment.
 
     command     --scale, offset-->  --delay-->  --rate limit-->       ctrl
-    sensordata  --delay-->  --scale, offset, noise-->                 what the policy sees
+    sensordata  --delay-->  --scale, offset-->  --noise-->            what the policy sees
 
-Delay and rate limit do not depend on time, so their order does not matter; delaying first lets one buffer of commands a control step do.
+Delaying before the rate limit lets one buffer of commands a control step do.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ def stack(paths: Sequence[SignalPath], model: mujoco.MjModel, layout: SensorLayo
         for index, column in enumerate(columns):
             values_k = np.array([values[index] for values in values_kc], np.float32)
             changed = values_k != neutral
-            if column is not None:
-                result[changed, column] = values_k[changed, None]
+            result[np.ix_(changed, column)] = values_k[changed, None]
         return result
 
     rate, noise = commands([p.rate_u for p in paths], np.inf), sensors([p.sensor_noise_c for p in paths], 0)
@@ -95,14 +94,12 @@ def stack(paths: Sequence[SignalPath], model: mujoco.MjModel, layout: SensorLayo
     )
 
 
-def _columns(channel: str, model: mujoco.MjModel, layout: SensorLayout) -> slice | None:
+def _columns(channel: str, model: mujoco.MjModel, layout: SensorLayout) -> list[int]:
     if channel in layout.slices:
-        return layout.slices[channel]
-    for index in range(model.nsensor):  # a joint's channel: its position sensor, whatever that is called
-        if model.sensor_type[index] == mujoco.mjtSensor.mjSENS_JOINTPOS and model.joint(model.sensor_objid[index]).name == channel:
-            start = int(model.sensor_adr[index])
-            return slice(start, start + 1)
-    return None
+        return list(range(model.nsensordata))[layout.slices[channel]]
+    # A joint's channel: its position sensors, whatever they are called; a term may have added one beside the model's own.
+    positions = np.flatnonzero(model.sensor_type == mujoco.mjtSensor.mjSENS_JOINTPOS)
+    return [int(model.sensor_adr[i]) for i in positions if model.joint(model.sensor_objid[i]).name == channel]
 
 
 def command(path: Paths, command_u: Array) -> Array:

@@ -2,7 +2,7 @@
 
 What happens to a command on its way to `ctrl`, and to a position on its way into a log, is no part of MuJoCo's model but of the robot:
 
-    command   --scale, offset-->  --rate limit-->  --delay-->  ctrl
+    command   --scale, offset-->  --delay-->  --rate limit-->  ctrl
     quantity  --delay-->  --scale, offset-->  --noise-->  channel
 """
 

@@ -219,12 +219,14 @@ class Recording:
         return self.data[name]
 
     def logs(self, patterns: str | Sequence[str] | None = None) -> tuple[Log, ...]:
-        """Logs whose name matches any of the glob `patterns` (`*`, `?`, `[...]`, case matters), in order; all when there are none.
+        """Logs whose name matches any of the glob `patterns` (`*`, `?`, `[...]`, case matters), in order; all for None.
 
         Raises:
-            CoreError: a pattern matches no log; the hint holds the nearest names.
+            CoreError: a pattern matches no log, and the hint holds the nearest names; there are no patterns.
         """
-        wanted = [patterns] if isinstance(patterns, str) else list(patterns or ["*"])
+        if patterns is not None and not patterns:
+            raise CoreError("no log is chosen", where=f"recording '{self.name}'", hint=f"name some; there are: {', '.join(self.data)}")
+        wanted = [patterns] if isinstance(patterns, str) else ["*"] if patterns is None else list(patterns)
         chosen: set[str] = set()
         for pattern in wanted:
             # A name with brackets in it still means itself.

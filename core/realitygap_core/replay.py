@@ -63,8 +63,10 @@ class Replay:
             logs: glob patterns; None for all.
             channels: names to compare; None for every channel that the model can show.
             initial_velocity: None as the recording says; `measured` needs a velocity channel, else the slope of the first positions is
-            taken. window: seconds between restarts from the recorded state; None for open loop over the whole log. A restart takes measured
-            velocities. threads: of the rollout pool; None for one a core.
+                taken.
+            window: seconds between restarts from the recorded state; None for open loop over the whole log. A restart takes measured
+                velocities.
+            threads: of the rollout pool; None for one a core.
 
         Raises:
             CoreError: nothing to compare, a target or log that does not exist, a log without commands.
@@ -130,11 +132,17 @@ class Replay:
         """What each plant shows, by channel [plants, samples], at the stamps of `real` and without noise.
 
         `start_shifts` [plants, segments, nq] is added to the recorded starts. A motion that diverges is held at 1e6 from there on.
+
+        Raises:
+            CoreError: plants of different structure (one with a parameter `com_*`, one without): a body whose centre of mass may move has
+                more entries in the mass matrix.
         """
+        if len({(plant.model.nM, plant.model.nC) for plant in plants}) > 1:
+            raise CoreError("plants with and without free centres of mass cannot run in one batch", hint="simulate them one by one")
         shifts = np.zeros((len(plants), len(self.segments), self.robot.model.nq)) if start_shifts is None else start_shifts
         out = {item.name: np.empty((len(plants), len(layout.real))) for item, layout in zip(self.observed, self._samples, strict=True)}
-        with _warm_start_off(plants), rollout.Rollout(nthread=self.threads) as pool:
-            datas = [mujoco.MjData(self.robot.model) for _ in range(self.threads)]
+        with _stateless(plants), rollout.Rollout(nthread=self.threads) as pool:
+            datas = [mujoco.MjData(plants[0].model) for _ in range(self.threads)]
             for group in self._groups:
                 steps = max(self.segments[index].steps for index in group) + 1
                 row_bytes = (
@@ -176,8 +184,12 @@ class Replay:
         models = [plant.model for plant in plants for _ in group]
         states, sensors = pool.rollout(models, datas, initial, control)
         states = np.concatenate([initial[:, None], states], axis=1)
-        np.nan_to_num(states, copy=False, nan=_DIVERGED, posinf=_DIVERGED, neginf=-_DIVERGED)
-        np.clip(states[:, :, 1:], -_DIVERGED, _DIVERGED, out=states[:, :, 1:])
+        # A rollout that breaks down repeats its last state; then time stands still.
+        broken = ~(np.diff(states[:, :, 0], axis=1) > 0.5 * self.dt)
+        states[:, 1:, 1:][broken] = sensors[broken] = _DIVERGED
+        for values in (states[:, :, 1:], sensors):
+            np.nan_to_num(values, copy=False, nan=_DIVERGED, posinf=_DIVERGED, neginf=-_DIVERGED)
+            np.clip(values, -_DIVERGED, _DIVERGED, out=values)
         for item, layout in zip(self.observed, self._samples, strict=True):
             offset = {"qpos": 1, "qvel": 1 + model.nq, "sensor": 0}[item.source] + item.address
             # A rollout's sensors are those of the state before each step: row k belongs to row k of `states`, with the start in front.
@@ -190,20 +202,18 @@ class Replay:
 
     def _initial_qpos(self, plant: Plant, segment: Segment) -> Floats:
         qpos = segment.qpos.copy()
-        for item in self._start_channels:
-            if item.source == "qpos":
-                qpos[item.address] = (qpos[item.address] - plant.path.sensor_offset_c[item.path_index]) / plant.path.sensor_scale_c[
-                    item.path_index
-                ]
+        for address, item in segment.position_from.items():
+            index = item.path_index
+            qpos[address] = (qpos[address] - plant.path.sensor_offset_c[index]) / plant.path.sensor_scale_c[index]
         return qpos
 
     def _initial_qvel(self, plant: Plant, segment: Segment) -> Floats:
         qvel = segment.qvel.copy()
-        for item in self._start_channels:
-            if item.source == "qvel" and item.path_index >= 0 and qvel[item.address] != 0:
-                qvel[item.address] = (qvel[item.address] - plant.path.sensor_offset_c[item.path_index]) / plant.path.sensor_scale_c[
-                    item.path_index
-                ]
+        for address, item in segment.velocity_from.items():
+            if (index := item.path_index) >= 0:
+                # The slope of a position knows nothing of its offset.
+                offset = plant.path.sensor_offset_c[index] if item.source == "qvel" else 0.0
+                qvel[address] = (qvel[address] - offset) / plant.path.sensor_scale_c[index]
         return qvel
 
     def recordings(self, plant: Plant, *, rng: np.random.Generator | None = None, name: str | None = None) -> tuple[Recording, Recording]:
@@ -300,9 +310,10 @@ def _groups(steps: Sequence[int]) -> list[list[int]]:
 
 
 @contextlib.contextmanager
-def _warm_start_off(plants: Sequence[Plant]) -> Iterator[None]:
-    """The solver starts cold at every step, so that a log in pieces equals the log in one; the flag is put back."""
-    flag = int(mujoco.mjtDisableBit.mjDSBL_WARMSTART)
+def _stateless(plants: Sequence[Plant]) -> Iterator[None]:
+    """The solver starts cold at every step, so that a log in pieces equals the log in one, and a motion that diverges is not put back to
+    the reference pose; the flags are put back."""
+    flag = int(mujoco.mjtDisableBit.mjDSBL_WARMSTART) | int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     before = [int(plant.model.opt.disableflags) for plant in plants]
     for plant in plants:
         plant.model.opt.disableflags |= flag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,11 +28,17 @@ class Segment:
     """Recorded positions [nq] at the start; the model's own where nothing is recorded."""
     qvel: Floats
     """Velocities [nv] at the start."""
+    position_from: Mapping[int, Observed]
+    """Address in `qpos` to the channel that it was read from."""
+    velocity_from: Mapping[int, Observed]
+    """Address in `qvel` to the channel that it was read from: of velocity, or of the position whose slope it is."""
 
 
 def segments_of(
     robot: Robot, log: Log, channels: Sequence[Observed], velocity: Literal["zero", "measured"], window: float | None, dt: float
 ) -> Iterator[Segment]:
+    """The pieces of a log of `window` seconds (None: one piece), on the physics step `dt` s. A log without two samples of each channel has
+    none."""
     tracks = [(item, *log.channel(item.name)) for item in channels]
     tracks = [(item, t[np.isfinite(v)], v[np.isfinite(v)]) for item, t, v in tracks]
     if any(len(t) < 2 for _, t, _ in tracks):
@@ -46,18 +52,29 @@ def segments_of(
         stop = end if index + 1 == len(moments) else float(moments[index + 1])
         qpos = np.array(robot.model.qpos0)
         qvel = np.zeros(robot.model.nv)
+        position_from, velocity_from = {}, {}
         for item, t, values in tracks:
             if item.source == "qpos":
                 qpos[item.address] = np.interp(moment, t, values)
+                position_from[item.address] = item
                 if velocity == "measured" or window is not None:
-                    qvel[_dof_of(robot, item.address)] = _slope(t, values, float(moment))
+                    dof = _dof_of(robot, item.address)
+                    qvel[dof], velocity_from[dof] = _slope(t, values, float(moment)), item
         for item, t, values in tracks:
             # A velocity of role `state` was filtered and lags behind; the slope of the positions does not.
             trusted = velocity == "measured" or (window is not None and item.channel.role == "sensor")
             if item.source == "qvel" and trusted:
-                qvel[item.address] = np.interp(moment, t, values)
+                qvel[item.address], velocity_from[item.address] = np.interp(moment, t, values), item
         steps = max(1, int(np.ceil((stop - moment) / dt - 1e-6)))
-        yield Segment(log=log.name, start=float(moment), steps=steps, qpos=qpos, qvel=qvel)
+        yield Segment(
+            log=log.name,
+            start=float(moment),
+            steps=steps,
+            qpos=qpos,
+            qvel=qvel,
+            position_from=position_from,
+            velocity_from=velocity_from,
+        )
 
 
 def _dof_of(robot: Robot, qpos_address: int) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from realitygap_core.fit import FitConfig, Problem
-from realitygap_core.parameter_kinds import TARGETS
 from realitygap_core.parameters import ParameterInfo, enumerate_parameters
 from realitygap_core.replay import Replay
 from realitygap_core.robot import Robot
@@ -90,6 +89,3 @@ def identifiable(replay: Replay, names: Sequence[str] | None = None, *, limit: i
     left_out |= {candidates[index]: reason for index in open_}
     order = {name: place for place, name in enumerate(enumerate_parameters(replay.robot))}
     return Selection(names=tuple(sorted((candidates[i] for i in chosen), key=order.__getitem__)), left_out=left_out, tied=tied)
-
-
-assert set(_ALWAYS) | set(_IF_PRESENT) <= set(TARGETS)

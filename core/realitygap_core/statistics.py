@@ -37,17 +37,22 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
 
 
-def jackknife_interval(value: float, leave_one_out: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Delete-one-trajectory interval around `value`: Student t with n - 1 degrees of freedom on the jackknife standard error.
+def jackknife_interval(value: float, *leave_one_out: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Delete-one-trajectory interval around `value`: Student t on the jackknife standard error.
 
-    `leave_one_out[i]` is the statistic without unit `i`. Fewer than two units: (nan, nan). Efron and Stein (1981).
+    Each of `leave_one_out` is one independent sample, whose entry i is the statistic without its unit i. The variances of the samples add
+    up, with the degrees of freedom of Welch (1947) and Satterthwaite (1946); of one sample they are n - 1. No sample, or one of fewer
+    than two units: (nan, nan). Efron and Stein (1981); Arvesen (1969), Ann. Math. Stat. 40, 2076, for several samples.
     """
-    without = np.asarray(leave_one_out, dtype=np.float64)
-    n = without.size
-    if n < 2:
+    samples = [np.asarray(sample, dtype=np.float64) for sample in leave_one_out]
+    if not samples or min(sample.size for sample in samples) < 2:
         return math.nan, math.nan
-    error = math.sqrt((n - 1) / n * float(np.sum((without - without.mean()) ** 2)))
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+    n = np.array([sample.size for sample in samples])
+    variances = (n - 1) * np.array([sample.var() for sample in samples])
+    if not np.any(variances):
+        return value, value
+    degrees = float(variances.sum() ** 2 / np.sum(variances**2 / (n - 1)))
+    half = float(stats.t.ppf(0.5 + confidence / 2, degrees)) * math.sqrt(float(variances.sum()))
     return value - half, value + half
 
 

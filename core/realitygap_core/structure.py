@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
 from realitygap_core.candidates import NEUTRAL, WORDS, Term, candidates
 from realitygap_core.fit import FitConfig, Problem, solve
 from realitygap_core.gap import ChannelGap, gaps
 from realitygap_core.held_out import better, held_out
 from realitygap_core.intervals import correlation_time
+from realitygap_core.least_squares import bounded_step, reduced
 from realitygap_core.parameters import Applier, describe
 from realitygap_core.plant import Floats
 from realitygap_core.replay import Replay
@@ -158,7 +158,9 @@ def search(
         if predicted < settings.min_improvement:
             say(f"no further term: the best, {ranked[0].term.label}, would take away {max(predicted, 0):.1%}")
             break
-        simple = held_out(problem, problem.unit(values), settings.fit.step)
+        # The simpler model gets the same fit as the wider one, or what it lacks would be iterations.
+        z, _ = solve(problem, problem.unit(values), settings.fit, check=check)
+        here, simple = problem.residuals(z[None])[0], held_out(problem, z, settings.fit.step)
         trials: list[tuple[float, Term, Problem, Floats]] = []
         for candidate in ranked[: settings.refit]:
             wider = Problem(replay, (*current, *candidate.term.names), bounds=candidate.term.bounds(bounds), weights=weights)
@@ -318,14 +320,8 @@ def _screen(
 def _linear_gain(here: Floats, jacobian: Floats, columns: Floats, z: Floats, term: Term) -> tuple[float, Floats, Floats]:
     """(predicted cost, step of the parameters, multiples of the probes) of the best bounded linear combination."""
     matrix = np.concatenate([jacobian, columns], axis=1)
-    norms = np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
-    q, r = np.linalg.qr(matrix / norms)
-    k = matrix.shape[1]
-    low = np.concatenate([-z, term.low]) * norms
-    high = np.concatenate([1.0 - z, term.high]) * norms
-    tall = np.concatenate([r, 1e-2 * np.eye(k)])
-    target = np.concatenate([-(q.T @ here), np.zeros(k)])
-    x = lsq_linear(tall, target, bounds=(np.minimum(low, -1e-300), np.maximum(high, 1e-300)), method="bvls").x / norms
+    q, r, norms = reduced(matrix)
+    x = bounded_step(r, q.T @ here, norms, np.concatenate([-z, term.low]), np.concatenate([1.0 - z, term.high]), 1e-4)
     left = here + matrix @ x
     return float(left @ left), x[: len(z)], x[len(z) :]
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import mujoco
+import numpy as np
 
 from realitygap_core import engines, robots, sensors
 from realitygap_core.domain import Domain
 from realitygap_core.errors import CoreError, unknown
 from realitygap_core.fields import entries, escape, field, keys, number, per_value, span, whole_multiple
+from realitygap_core.parameters import apply
 from realitygap_core.robot import Robot
 from realitygap_core.sensors import Need, SensorLayout
 from realitygap_core.terms.pipeline import ObservationEntry
@@ -180,6 +182,7 @@ def compile_task(
     terms = [e.term for group in observations.values() for e in group] + [r.term for r in rewards] + [t for _, t in terminations]
     terms += [success.term] if success is not None else []
     compiled, layout = compile_robot(nominal, (need for term in terms for need in term.needs), physics_dt)
+    plants = domain if domain is not None else _domain(spec.get("domain"))
     return Task(
         name=name,
         robot=compiled,
@@ -198,8 +201,10 @@ def compile_task(
         training_share=share if training else 0.0,
         command=command,
         success=success,
-        domain=domain if domain is not None else _domain(spec.get("domain")),
-        engine=engines.choose(engine or field(spec, "engine", str, "", default="auto"), compiled.model),
+        domain=plants,
+        engine=engines.choose(
+            engine or field(spec, "engine", str, "", default="auto"), compiled.model, draw=lambda: _draw(compiled, plants)
+        ),
     )
 
 
@@ -343,6 +348,12 @@ def _success(entry: Any, build: _Builder, scene: Scene, episode_s: float) -> Suc
     if not 0 < hold_s <= episode_s:
         raise CoreError(f"hold_s {hold_s:g} s is not within the episode of {episode_s:g} s", pointer="/success/hold_s")
     return Success(term=build.one("termination", entry, "/success", scene, Termination), hold_s=hold_s)
+
+
+def _draw(robot: Robot, domain: Domain | None) -> mujoco.MjModel:
+    """The model of one draw of the domain."""
+    sample = {} if domain is None else domain.sample(np.random.default_rng(0), 1)
+    return apply(robot, {name: float(values[0]) for name, values in sample.items()}).model
 
 
 def _domain(spec: Any) -> Domain | None:

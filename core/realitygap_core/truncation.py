@@ -26,6 +26,7 @@ class Truncation:
         self.log_mass = float(high + np.log1p(-np.exp(low - high)))
 
     def from_normal(self, z: ArrayLike) -> Floats:
+        """The points at the quantiles that a standard normal has at `z`."""
         z = -np.asarray(z) if self.flip else np.asarray(z)
         low = special.log_ndtr(self.left)
         inner = np.logaddexp(low, special.log_ndtr(z) + self.log_mass)
@@ -33,6 +34,7 @@ class Truncation:
         return np.asarray(-y if self.flip else y)
 
     def to_normal(self, y: ArrayLike) -> Floats:
+        """The inverse of `from_normal`."""
         y = np.clip(-np.asarray(y) if self.flip else np.asarray(y), self.left, self.right)
         low, here = special.log_ndtr(self.left), special.log_ndtr(y)
         with np.errstate(divide="ignore"):
@@ -40,18 +42,16 @@ class Truncation:
         z = np.asarray(special.ndtri_exp(np.minimum(log_share, 0.0)))
         return -z if self.flip else z
 
-    def log_density(self, y: Floats) -> Floats:
-        inside = (y >= self.a) & (y <= self.b)
-        return np.where(inside, -0.5 * y**2 - 0.5 * math.log(2 * math.pi) - self.log_mass, -np.inf)
-
     def _pull(self, y: float) -> float:
         """phi(y) / mass, zero at infinity."""
         return math.exp(-0.5 * y * y - 0.5 * math.log(2 * math.pi) - self.log_mass) if math.isfinite(y) else 0.0
 
     def mean(self) -> float:
+        """Expectation."""
         return self._pull(self.a) - self._pull(self.b)
 
     def entropy(self) -> float:
+        """Differential entropy, nats."""
         edge = (self.a * self._pull(self.a) if math.isfinite(self.a) else 0.0) - (
             self.b * self._pull(self.b) if math.isfinite(self.b) else 0.0
         )

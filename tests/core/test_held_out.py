@@ -65,7 +65,8 @@ class Sampled(Linear):
         super().__init__(2, 3)
         lengths = {"q": (40, 24), "slow": (10, 6)}
         self.clock = {
-            name: np.concatenate([np.linspace(0, n / 40, count) for n, count in zip((40, 24), counts)]) for name, counts in lengths.items()
+            name: np.concatenate([np.linspace(0, n / 40, count) for n, count in zip((40, 24), counts, strict=True)])
+            for name, counts in lengths.items()
         }
         self.owner = {name: np.repeat([0, 1], counts) for name, counts in lengths.items()}
         n = sum(map(sum, lengths.values()))

@@ -6,6 +6,7 @@ Both have `step(plants, state, ctrl_bsu)` and `settle(plants, state)`, and after
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import mujoco
@@ -26,12 +27,13 @@ class Choice:
     """One sentence."""
 
 
-def choose(engine: str, model: mujoco.MjModel, *, device: str | None = None) -> Choice:
+def choose(engine: str, model: mujoco.MjModel, *, device: str | None = None, draw: Callable[[], mujoco.MjModel] | None = None) -> Choice:
     """The engine for `model`: as asked for, or by device: C MuJoCo on a CPU, MJX on a GPU or TPU that can run the model.
 
     Args:
       engine: `auto`, `mujoco` or `mjx`.
       device: platform that JAX runs on (`cpu`, `gpu`, `tpu`); asked of JAX by default.
+      draw: gives the model of one draw of the domain, for what draws differ in and MJX does not have.
 
     Raises:
         CoreError: unknown engine, a native delay in the model, or `mjx` asked for and the model uses what it does not have.
@@ -49,7 +51,7 @@ def choose(engine: str, model: mujoco.MjModel, *, device: str | None = None) -> 
         return Choice("mjx", "asked for")
     if platform == "cpu":
         return Choice("mujoco", "JAX runs on a CPU, where C MuJoCo on a thread pool is the faster engine")
-    problem = mjx_problem(model)
+    problem = mjx_problem(model, draw)
     if problem:
         return Choice("mujoco", f"there is a {platform}, but MJX cannot run this model: {problem}")
     return Choice("mjx", f"JAX runs on a {platform}")
@@ -63,8 +65,14 @@ def check(model: mujoco.MjModel) -> None:
         raise CoreError("the model has a native sensor delay, which MJX ignores", hint="load it through `Robot`, which converts delays")
 
 
-def mjx_problem(model: mujoco.MjModel) -> str | None:
-    """Why MJX cannot run `model`, or None: it is tried on a shape level, without compiling anything."""
-    from realitygap_core.engines.mjx import problem
+def mjx_problem(model: mujoco.MjModel, draw: Callable[[], mujoco.MjModel] | None = None) -> str | None:
+    """Why MJX cannot run `model` and what `draw` gives, or None: it is tried on a shape level, without compiling anything."""
+    from realitygap_core.engines import mjx
 
-    return problem(model)
+    if problem := mjx.problem(model):
+        return problem
+    try:
+        mjx.stack(model, [] if draw is None else [draw()])
+    except CoreError as error:
+        return error.message
+    return None

@@ -19,8 +19,7 @@ def gae(
     """Advantages [T, B]; the target of the value is `advantages + values_tb`.
 
     A termination ends the world: nothing comes after it. A truncation only ends the log: the return goes on, and is estimated by
-    the value of the
-    state that was really reached, not of the one after the reset. Nothing flows back over either.
+    the value of the state that was really reached, not of the one after the reset. Nothing flows back over either.
 
     Args:
         rewards_tb: reward of each step.

@@ -20,6 +20,8 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"tanh": jnp.tanh, "e
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
+    """Sizes and kinds of actor and critic."""
+
     actor_hidden: tuple[int, ...] = (64, 64)
     """Widths of the actor's hidden layers."""
     critic_hidden: tuple[int, ...] = (128, 128)

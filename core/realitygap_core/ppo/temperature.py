@@ -1,10 +1,8 @@
 """The weight of the entropy: tuned by dual ascent to a target, fixed, or on a schedule.
 
 Maximising E[R] subject to H(pi) >= target has the Lagrangian E[R] + alpha (H - target), alpha >= 0. The policy maximises it and
-alpha minimises it:
-alpha falls while there is more entropy than asked for and rises while there is less (Haarnoja et al. 2018, arXiv 1812.05905,
-equation 17, where
-the expectation of -log pi stands for H).
+alpha minimises it: alpha falls while there is more entropy than asked for and rises while there is less (Haarnoja et al. 2018, arXiv
+1812.05905, equation 17, where the expectation of -log pi stands for H).
 """
 
 from __future__ import annotations
@@ -22,6 +20,8 @@ from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM
 
 @dataclass(frozen=True, kw_only=True)
 class TemperatureConfig:
+    """How the weight of the entropy is found."""
+
     mode: Literal["auto", "fixed", "schedule"] = "auto"
     """`auto`: dual ascent to the target; `fixed`: `initial` throughout; `schedule`: `initial` to `final`, geometrically, over the
     training."""

@@ -26,6 +26,8 @@ CHECKPOINT = "checkpoint.npz"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
+    """What a training ends with."""
+
     learner: Learner
     """Networks and normalisers; `policy.Policy.from_learner` makes the bundle of it."""
     curves: dict[str, list[float]]

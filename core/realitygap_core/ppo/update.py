@@ -23,6 +23,8 @@ from realitygap_core.ppo.temperature import Temperature, TemperatureConfig, targ
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
+    """How a training goes about its work."""
+
     env_steps: int = 1_000_000
     """Environment steps of the whole training; rounded up to whole updates."""
     unroll: int = 32
@@ -63,6 +65,9 @@ class PPOConfig:
 
     def validate(self, num_envs: int) -> None:
         """Raises CoreError for values that cannot be trained with."""
+        for name in ("unroll", "minibatches", "refresh_every"):
+            if getattr(self, name) < 1:
+                raise CoreError(f"{name} is {getattr(self, name)}, it must be at least 1")
         if num_envs * self.unroll % self.minibatches:
             raise CoreError(
                 f"{num_envs} environments times {self.unroll} steps cannot be split into {self.minibatches} minibatches",
