@@ -16,7 +16,6 @@ from realitygap_core.parameters import describe
 from realitygap_core.replay import Replay
 from realitygap_core.selection import Selection, identifiable
 from realitygap_core.structure import Found, SearchConfig, search
-from realitygap_core.truncation import Truncation
 
 _LEAST_SD = 1e-6
 _NORMAL_95 = 1.959963984540054
@@ -115,22 +114,6 @@ def _holds_neutral(estimate: Estimate, neutral: float) -> bool:
     return estimate.low <= neutral <= estimate.high
 
 
-def _widening(estimate: Estimate, sd: float, low: float, high: float) -> float:
-    """Factor on a standard deviation with which the central 95 % hold the interval although bounds cut the tails off; at most 2.
-
-    No quantile reaches a bound itself: an end that lies there is held by the bound.
-    """
-    points = np.array([low, estimate.low, estimate.high, high])
-    points = np.log(points / estimate.value) if estimate.log else points - estimate.value
-    bottom, *ends, top = points.tolist()
-    for factor in np.linspace(1.0, 2.0, 11):
-        wide = factor * sd
-        reached = wide * Truncation(bottom / wide, top / wide).from_normal(np.array([-_NORMAL_95, _NORMAL_95]))
-        if (ends[0] <= bottom or reached[0] <= ends[0]) and (ends[1] >= top or reached[1] >= ends[1]):
-            break
-    return float(factor)
-
-
 def posterior(
     replay: Replay, result: Fit, *, model: str | None = None, bounds: Mapping[str, tuple[float, float]] | None = None
 ) -> dict[str, Any]:
@@ -147,7 +130,6 @@ def posterior(
         # is cut off, so the wider side tells.
         ends = np.array([estimate.low, estimate.value, estimate.high])
         sd = max(sd, float(np.max(np.diff(np.log(ends) if estimate.log else ends))) / _NORMAL_95)
-        sd *= _widening(estimate, sd, low, high)
         if estimate.log:
             entry = {"distribution": "log_gaussian", "median": estimate.value, "log_std": sd, "low": low, "high": high}
         else:

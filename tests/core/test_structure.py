@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from realitygap_core.candidates import candidates
 from realitygap_core.domain import Domain
-from realitygap_core.fit import Estimate, FitConfig, fit
+from realitygap_core.fit import FitConfig, fit
 from realitygap_core.identification import identify, posterior
 from realitygap_core.parameters import apply
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream, Target
@@ -165,23 +163,3 @@ def test_a_log_without_noise_gives_no_term_that_is_not_there(robot, planted):
     # What is left after the fit is rounding and steps not taken; it must not become an offset of 1e-5 rad.
     found = identify(Replay(robot, bench(robot, {**ORDINARY, **planted}, noise=(0.0, 0.0))))
     assert {name for term in found.found for name in term.parameters} == set(planted)
-
-
-def test_what_is_drawn_from_holds_the_interval_also_where_bounds_cut_the_tails_off(robot):
-    def estimate(name, value, low, high, *, log):
-        sd = (np.log(high / low) if log else high - low) / 2 / 1.96
-        return Estimate(name=name, value=value, low=low, high=high, unit="", sd=sd, log=log, at_bound=False, identified=True)
-
-    bounds = {"damping[slide]": (0.0, 2.0), "gain[push]": (0.5, 2.0), "delay[push]": (0.0, 0.05)}
-    estimates = (
-        estimate("damping[slide]", 1.0, 0.1, 1.9, log=False),
-        estimate("gain[push]", 1.0, 0.55, 1 / 0.55, log=True),
-        estimate("delay[push]", 0.001, 0.0, 0.003, log=False),  # cut by its bound, which no quantile reaches
-    )
-    document = posterior(SimpleNamespace(robot=robot), SimpleNamespace(estimates=estimates, covariance=np.eye(3)), bounds=bounds)
-    domain = Domain.from_mapping(document)
-    for item in estimates:
-        low, high = domain.interval(item.name)
-        assert low <= item.low * (1 + 1e-9) or item.low == bounds[item.name][0]
-        assert high >= item.high * (1 - 1e-9)
-        assert document["parameters"][item.name].get("std", 0.0) < 1.1 * 2 * item.sd
