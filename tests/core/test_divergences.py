@@ -104,8 +104,10 @@ def test_mmd_and_energy_equal_their_double_sums():
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(7, 2)), rng.normal(size=(9, 2)) + 1
     h = np.median([math.dist(a, b) for a, b in itertools.combinations([*x, *y], 2)])
-    k = lambda a, b: math.exp(-float(np.sum((a - b) ** 2)) / (2 * h * h))  # noqa: E731
-    e = lambda a, b: math.dist(a, b)  # noqa: E731
+    e = math.dist
+
+    def k(a, b):
+        return math.exp(-float(np.sum((a - b) ** 2)) / (2 * h * h))
 
     def within(f, z):
         return np.mean([f(a, b) for a, b in itertools.permutations(z, 2)])
