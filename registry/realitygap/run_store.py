@@ -116,8 +116,7 @@ class RunStore:
     def create(self, plan: Plan) -> tuple[str, int]:
         """Makes the folder of a run; gives its id and the descriptor that holds its lock."""
         now = time.time()
-        token = base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
-        run_id = f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime(now))}-{token}"
+        run_id = new_id(now)
         folder = self.folder(run_id)
         descriptor = None
         try:
@@ -358,3 +357,9 @@ def _versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             versions[name] = None
     return versions
+
+
+def new_id(now: float) -> str:
+    """A run's id: nobody can guess it, and ids sort as the runs began. `now` in seconds since 1970."""
+    token = base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
+    return f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime(now))}-{int(now * 1000) % 1000:03d}-{token}"

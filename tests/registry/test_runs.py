@@ -15,6 +15,7 @@ import pytest
 from workbench import CODE, Bench, alive, until, waiting_pid
 
 from realitygap.run_index import RunIndex
+from realitygap.run_store import new_id
 from realitygap.stepstore import is_intact
 
 
@@ -280,3 +281,10 @@ def test_the_process_of_the_runs_api_imports_nothing_heavy(bench: Bench) -> None
 def test_the_supervisor_imports_neither_yaml_nor_jsonschema(bench: Bench) -> None:
     code = "import sys, realitygap.supervisor, realitygap.report; assert not {'yaml', 'jsonschema', 'click', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], env=bench.environment, check=True, timeout=60)
+
+
+def test_ids_sort_as_their_runs_began_also_within_a_second() -> None:
+    began = [1_700_000_000 + milliseconds / 1000 for milliseconds in (0, 9, 90, 900, 1000, 1001)]
+    ids = [new_id(now) for now in began]
+    assert ids == sorted(ids)
+    assert len({one.rpartition("-")[2] for one in ids}) == len(ids)
