@@ -24,14 +24,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In parallel (`-n 2 --dist loadgroup`) a file stays in one process, for its fixtures, and so do all tests of the main job."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            main_job = "main_job" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("main job" if main_job else item.path.name))
-
-
 @dataclass(frozen=True)
 class Job:
     """A finished command."""
@@ -63,3 +55,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.gate.touch()
+
+
+@pytest.fixture
+def quick_to_compile() -> Iterator[None]:
+    """JAX with few of the compiler's optimisations, for tests whose time is nearly all compiling."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,17 +14,31 @@ from realitygap_core import robots
 from realitygap_core.errors import unknown
 from realitygap_core.task import Task, compile_task
 
-_MODULES = {kind: f"realitygap_core.terms.{kind}s" for kind in ("observation", "reward", "termination", "reset", "action", "command")}
+QUICK_TO_COMPILE: dict[str, str | bool | int | float] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""Options for `jax.jit` of a step of MJX, whose time in tests is nearly all compiling: a third of it."""
+
+_MANIFEST = Path(__file__).parents[1] / "plugins/realitygap_plugins/ksim/plugin.yaml"
+
+
+@functools.cache
+def _factories() -> dict[tuple[str, str], str]:
+    declared = yaml.safe_load(_MANIFEST.read_text(encoding="utf-8"))["components"]
+    return {(one["kind"], one["name"]): one["factory"] for one in declared}
 
 
 class Catalog:
-    """The built-in terms by name."""
+    """The built-in terms by name, as the plugin declares them."""
 
     def load(self, kind: str, name: str) -> Callable[..., Any]:
-        module = importlib.import_module(_MODULES.get(kind, f"realitygap_core.terms.{kind}"))
-        if not hasattr(module, name):
-            raise unknown(kind, name, vars(module))
-        return getattr(module, name)  # type: ignore[no-any-return]
+        factories = _factories()
+        if (kind, name) not in factories:
+            raise unknown(kind, name, [known for other, known in factories if other == kind])
+        module, _, attribute = factories[kind, name].partition(":")
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
 
 
 def task_spec(name: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ R_ij = 2 sin(pi rho_ij / 6).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,6 +100,12 @@ class Domain:
                 "matrix": [[float(x) for x in row] for row in matrix],
             }
         return document
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the distribution; not of the description and the model's name. The order of parameters is that of the draws."""
+        document = {name: value for name, value in self.to_mapping().items() if name not in ("model", "description")}
+        return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
     @property
     def names(self) -> tuple[str, ...]:

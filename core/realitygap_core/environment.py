@@ -2,12 +2,13 @@
 
     before(state, action) -> ctrl      physics(state, ctrl) -> state      after(state) -> observations, reward, termination, reset
 
-On MJX the three are one pure function, to be jitted and scanned by the caller. On C MuJoCo the outer two are jitted and
-physics is a thread pool.
+On MJX the three are one pure function, to be jitted and scanned by the caller. On C MuJoCo the outer two are jitted, each into one
+call, and physics is a thread pool. Of a large batch `split` makes parts that threads step without waiting for each other.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -17,15 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realitygap_core import delay
+from realitygap_core.actuation import Actuation
 from realitygap_core.bank import Bank, Drawer
-from realitygap_core.engines.mujoco import MujocoEngine
-from realitygap_core.episode import Episode, EpisodeFunctions, Outcome, Start
+from realitygap_core.batch import BatchFunctions, Policy, packed, select
+from realitygap_core.engines.mujoco import MujocoEngine, cores
+from realitygap_core.episode import Episode, Outcome, Start
 from realitygap_core.errors import CoreError
 from realitygap_core.paths import Paths
 from realitygap_core.state import PhysicsState
 from realitygap_core.task import Task
 
 Array = jax.Array
+_PART = 128
+"""Least environments of a part: fewer would spend their time on calls. Two parts keep two cores at work; there are more only where each has
+twice as many. Their number follows from the batch alone, never from the machine, because the random numbers of a training do."""
 
 
 @jax.tree_util.register_dataclass
@@ -57,7 +63,8 @@ class Transition(NamedTuple):
     success_b: Array
     """True where an episode ended solved [B]."""
     metrics: dict[str, Array]
-    """`reward/<name>`: weighted value per second [B]; `episode_return`, `episode_length` of the episode so far [B]."""
+    """`reward/<name>`: weighted value per second [B]; `episode_return`, `episode_length` of the episode so far [B]; `diverged`: 1 where
+    physics broke down in this step [B]."""
 
 
 class Environment:
@@ -91,7 +98,13 @@ class Environment:
         self.task = task
         self.num_envs = num_envs
         self.observation_sizes = {group: sum(entry.size for entry in entries) for group, entries in task.observations.items()}
+        self.observation_labels = {
+            group: [label for entry in entries for label in entry.labels] for group, entries in task.observations.items()
+        }
+        """Group to the name of each channel."""
         self.action_size = len(task.action.actuators)
+        self.identity = {"task": task.digest, "domain": None if task.domain is None else task.domain.digest}
+        """Digests of what is trained on: a training goes on only from a checkpoint with the same."""
         self.control_dt = task.control_dt
         self.episode_steps = task.episode_steps
         self.pure = task.engine.engine == "mjx"
@@ -102,23 +115,35 @@ class Environment:
         self._plants = self._drawer.plants(values_kp)
         self._plants_of = values_kp
         self._bank = self._drawer.bank(values_kp, self._plants)
-        self._engine = self._make_engine(threads)
-        self._functions = EpisodeFunctions(task)
-        # Traced once; on MJX they are inlined into whatever the caller jits.
-        self._before = jax.jit(self._before_batch)
-        self._after = jax.jit(self._after_batch)
-        self._start = jax.jit(self._start_batch)
-        self._begin = jax.jit(self._begin_batch, static_argnames="slots")
-        self._restart = jax.jit(self._restart_batch)
+        self._threads = threads or cores()
+        self._engine = self._make_engine(self._threads)
+        most = 1 if self.pure or own_plant else max(1, min(num_envs // _PART, 2), num_envs // (2 * _PART))
+        self._parts = next(count for count in range(most, 0, -1) if num_envs % count == 0)
+        self._part_engines: list[Any] = []
+        self._cold = False
+        """The next step also compiles what only the end of an episode needs."""
+        self._was_split = False
+        self._batch = BatchFunctions(task, own_plant=own_plant)
+        self._actuation = Actuation(task)
+        self._cut = jax.jit(_cut, static_argnums=1)
+        self._concatenated = jax.jit(lambda parts: jax.tree.map(lambda *x: jnp.concatenate(x), *parts))
         self._settled = jax.jit(self._engine.settle) if self.pure else self._engine.settle
 
-    def reset(self, key: Array) -> EnvState:
-        """B new episodes from one random key, with the first bank of plants."""
+    def reset(self, key: Array, *, staggered: bool = False) -> EnvState:
+        """B new episodes from one random key, with the first bank of plants.
+
+        `staggered`: they begin at random ages, so that they do not all end, and begin again, in the same step. So a training sees every
+        part of an episode in every update (Rudin et al. 2022, arXiv 2109.11978).
+        """
         bank = self._bank
         raw = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
-        start = self._start(jax.random.split(raw, self.num_envs), bank.paths)
+        start = self._batch.start(jax.random.split(raw, self.num_envs), bank.paths)
         physics = self._settle(start, bank)
-        return EnvState(physics=physics, episode=self._begin(start, bank.paths, physics, slots=self._slots(bank.paths)), bank=bank)
+        episode = self._batch.begin(start, bank.paths, physics, slots=self._slots(bank.paths))
+        if staggered:
+            age_b = jax.random.randint(jax.random.fold_in(raw, 1), (self.num_envs,), 0, self.episode_steps, jnp.int32)
+            episode = episode.replace(step=age_b)
+        return EnvState(physics=physics, episode=episode, bank=bank)
 
     def observe(self, state: EnvState) -> dict[str, Array]:
         """Group to observation [B, n], float32: what `step` gave last."""
@@ -126,22 +151,64 @@ class Environment:
 
     def step(self, state: EnvState, action_bn: Array) -> tuple[EnvState, Transition]:
         """One control step with actions in [-1, 1] (what lies outside is clipped). Episodes that end begin anew in the returned state."""
+        state, transition, _ = self.step_with(_given, state, action_bn)
+        return state, transition
+
+    def step_with(self, policy: Policy, state: EnvState, *arguments: Any) -> tuple[EnvState, Transition, Any]:
+        """One control step with the action of `policy(observation, *arguments)`, compiled together with what comes before physics.
+
+        Compiled once for each `policy`, which is told apart by identity. Also gives what else the policy gave.
+        """
+        bank = state.bank
         if self.pure:
-            return self._pure_step(state, action_bn)
-        engine = self._engine
-        episode, ctrl_bsu = self._before(state.episode, state.bank.paths, action_bn)
-        models = self._models(state)
-        physics = engine.step(models, state.physics, np.asarray(ctrl_bsu))
-        episode, outcome = self._after(episode, state.bank.paths, physics)
+            action_bn, extra = policy(state.episode.observation, *arguments)
+            return *self._pure_step(state, action_bn), extra
+        episode, ctrl_bsu, extra = self._batch.acted(policy, state.episode, bank.paths, arguments)
+        physics = self._actuation.step(self._engine, self._models(state), state.physics, episode, ctrl_bsu)
+        episode, outcome, start = self._batch.ended(episode, bank.paths, packed(physics))
         transition = _transition(episode.observation, episode.observation, outcome)
-        done_b = np.asarray(transition.terminated_b) | np.asarray(transition.truncated_b)
+        done_b = np.asarray(outcome.terminated) | np.asarray(outcome.truncated)
         if done_b.any():
-            which = np.flatnonzero(done_b)
-            start = self._restart(episode, state.bank.paths)
-            physics = self._settle_some(start, state.bank, physics, which)
-            episode = self._merge(episode, start, state.bank.paths, physics, done_b)
+            physics = self._settle_some(start, bank, physics, np.flatnonzero(done_b))
+        if done_b.any() or self._cold:
+            self._cold = False
+            episode = self._batch.merged(episode, start, bank.paths, packed(physics), done_b)
             transition = transition._replace(observation=episode.observation)
-        return EnvState(physics=physics, episode=episode, bank=state.bank), transition
+        return EnvState(physics=physics, episode=episode, bank=bank), transition, extra
+
+    def split(self, state: EnvState) -> list[tuple[Environment, EnvState]]:
+        """Parts of the batch that may be stepped at the same time, each by a thread of its own; `join` takes their states back.
+
+        A step of a small robot is short against the calls around it, so one thread that does both for half of the environments leaves no
+        core waiting, where one call for all of them would wait for physics and for the policy in turn.
+
+        Parts that are split for the first time compile all that they need in their first step, also what only ends of episodes need: step
+        them one after the other then, because threads that meet a function not compiled yet would each compile it.
+        """
+        cold, self._was_split = not self._was_split, True
+        if self._parts == 1:
+            self._cold = cold
+            return [(self, state)]
+        if not self._part_engines:
+            threads = max(1, self._threads // self._parts)
+            self._part_engines = [self._make_engine(threads) for _ in range(self._parts)]
+        self._remember(state.bank)
+        size = self.num_envs // self._parts
+        episodes = self._cut(state.episode, self._parts)
+        parts = []
+        for index, (engine, episode) in enumerate(zip(self._part_engines, episodes, strict=True)):
+            part = copy.copy(self)
+            part._engine, part.num_envs, part._parts, part._cold = engine, size, 1, cold
+            physics = jax.tree.map(lambda x, begin=index * size: x[begin : begin + size], state.physics)
+            parts.append((part, EnvState(physics=physics, episode=episode, bank=state.bank)))
+        return parts
+
+    def join(self, states: list[EnvState]) -> EnvState:
+        """The state whose parts `split` gave."""
+        if len(states) == 1:
+            return states[0]
+        physics = jax.tree.map(lambda *x: np.concatenate(x), *(state.physics for state in states))
+        return EnvState(physics=physics, episode=self._concatenated([state.episode for state in states]), bank=states[0].bank)
 
     def refresh_bank(self, state: EnvState, rng: np.random.Generator) -> EnvState:
         """New draws of the domain for all plants that no running episode uses. A host function: call it between updates."""
@@ -207,46 +274,22 @@ class Environment:
 
     def close(self) -> None:
         """Ends the engine's threads."""
-        self._engine.close()
-
-    # --- the batch functions, pure ---
-
-    def _before_batch(self, episode: Episode, bank: Paths, action_bn: Array) -> tuple[Episode, Array]:
-        return jax.vmap(self._functions.before)(episode, bank.at(episode.plant), action_bn)
-
-    def _after_batch(self, episode: Episode, bank: Paths, physics: PhysicsState) -> tuple[Episode, Outcome]:
-        return jax.vmap(self._functions.after)(episode, bank.at(episode.plant), physics)
-
-    def _start_batch(self, key_b: Array, bank: Paths) -> tuple[Start, Array]:
-        plants = bank.delay_u.shape[0]
-        own = jnp.arange(self.num_envs) % plants if self._own_plant else None
-        start = jax.vmap(lambda key, plant: self._functions.start(key, plants, plant), in_axes=(0, None if own is None else 0))(key_b, own)
-        return start, jax.vmap(self._functions.neutral_ctrl)(bank.at(start.plant))
-
-    def _restart_batch(self, episode: Episode, bank: Paths) -> tuple[Start, Array]:
-        return self._start_batch(jax.vmap(self._functions.next_key)(episode), bank)
-
-    def _begin_batch(self, start: tuple[Start, Array], bank: Paths, physics: PhysicsState, slots: tuple[int, int]) -> Episode:
-        return jax.vmap(lambda s, p, x: self._functions.begin(s, p, x, slots))(start[0], bank.at(start[0].plant), physics)
-
-    def _merge(self, episode: Episode, start: tuple[Start, Array], bank: Paths, physics: PhysicsState, done_b: Any) -> Episode:
-        slots = (episode.command_ring.shape[1], episode.sensor_ring.shape[1])
-        merged: Episode = _select(done_b, self._begin(start, bank, physics, slots=slots), episode)
-        return merged
+        for engine in (self._engine, *self._part_engines):
+            engine.close()
 
     def _pure_step(self, state: EnvState, action_bn: Array) -> tuple[EnvState, Transition]:
         bank, engine = state.bank, self._engine
-        episode, ctrl_bsu = self._before(state.episode, bank.paths, action_bn)
-        physics = engine.step(_gather(bank, episode.plant), state.physics, ctrl_bsu)
-        episode, outcome = self._after(episode, bank.paths, physics)
+        episode, ctrl_bsu = self._batch.before(state.episode, bank.paths, action_bn)
+        physics = self._actuation.step(engine, _gather(bank, episode.plant), state.physics, episode, ctrl_bsu)
+        episode, outcome = self._batch.after(episode, bank.paths, physics)
         ended = episode.observation
         done_b = outcome.terminated | outcome.truncated
 
         def begin_anew(physics: PhysicsState, episode: Episode) -> tuple[PhysicsState, Episode]:
-            start = self._restart(episode, bank.paths)
+            start = self._batch.restart(episode, bank.paths)
             fresh = self._settle(start, bank)
-            physics = _select(done_b, fresh, physics)
-            return physics, self._merge(episode, start, bank.paths, physics, done_b)
+            physics = select(done_b, fresh, physics)
+            return physics, self._batch.merge(episode, start, bank.paths, physics, done_b)
 
         # The predicate is of the whole batch, so this stays a branch and costs nothing while no episode ends.
         physics, episode = jax.lax.cond(done_b.any(), begin_anew, lambda *same: same, physics, episode)
@@ -320,22 +363,22 @@ class Environment:
         return MjxEngine(self.task.robot.model, examples=[plant.model for plant in self._plants])
 
     def _slots(self, bank: Paths) -> tuple[int, int]:
-        longest = float(np.asarray(bank.delay_u).max(initial=0.0)) + self.task.latency_s[1]
+        longest = float(np.asarray(bank.delay_u).max(initial=0.0)) + self.task.longest_latency_s
         late = float(np.asarray(bank.sensor_delay_s).max(initial=0.0))
         return delay.capacity(longest, self.control_dt), delay.capacity(late, self.control_dt)
 
 
+def _given(observation: dict[str, Array], action_bn: Array) -> tuple[Array, None]:
+    return action_bn, None
+
+
+def _cut(tree: Any, count: int) -> list[Any]:
+    """`count` equal pieces of arrays [B, ...]."""
+    return [jax.tree.map(lambda x, i=i: x[i * len(x) // count : (i + 1) * len(x) // count], tree) for i in range(count)]
+
+
 def _gather(bank: Bank, plant_b: Array) -> dict[str, Array]:
     return {name: value[plant_b] for name, value in bank.fields.items()}
-
-
-def _select(mask_b: Any, yes: Any, no: Any) -> Any:
-    """Leaves of `yes` where the mask is true, else of `no`, along the first axis."""
-
-    def choose(a: Array, b: Array) -> Array:
-        return jnp.where(jnp.reshape(mask_b, (-1,) + (1,) * (jnp.ndim(a) - 1)), a, b)
-
-    return jax.tree.map(choose, yes, no)
 
 
 def _transition(observation: dict[str, Array], ended: dict[str, Array], outcome: Outcome) -> Transition:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 12
+"""Names that a hint lists."""
+
 
 class CoreError(ValueError):
     """Something in the user's input is wrong: what, where, and what to do about it."""
@@ -31,5 +34,6 @@ def unknown(kind: str, name: str, names: Iterable[str], *, where: str | None = N
     """The error for a name that does not exist: `no joint 'hip_l' in ...; did you mean 'left_hip'?`."""
     known = sorted(names)
     close = nearest(name, known)
-    hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(known) or 'none'}"
+    shown = ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
+    hint = f"did you mean '{close}'?" if close else f"there are: {shown or 'none'}"
     return CoreError(f"no {kind} '{name}'", where=where, pointer=pointer, hint=hint)

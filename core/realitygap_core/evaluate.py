@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realitygap_core.environment import Environment, EnvState
+from realitygap_core.errors import CoreError
 from realitygap_core.policy import Policy
 from realitygap_core.statistics import wilson
 from realitygap_core.task import Task
@@ -22,6 +23,8 @@ from realitygap_core.terms.term import View
 
 NOT_REACHED = "not_held"
 """Reason of a failure without a violation: the criterion did not hold at the end for as long as it must."""
+FILMED = 4
+"""Trials of which every pose is kept."""
 DIVERGED = "diverged"
 """Reason of a failure of the simulation itself."""
 
@@ -43,6 +46,8 @@ class Trial:
     """Share of the episode in which it held."""
     episode_return: float
     """Sum of rewards up to the first violated limit or the end."""
+    rewards: dict[str, float]
+    """What each reward contributed to that sum, weighted."""
     largest: dict[str, float]
     """Joint to its largest |position| up to the first violated limit, rad or m."""
     plant: dict[str, float]
@@ -56,6 +61,8 @@ class Evaluation:
     trials: tuple[Trial, ...]
     first: dict[str, NDArray[np.float32]]
     """Traces of up to 32 trials for figures: joint to position [T, trials], `action(<actuator>)` to the command [T, trials]."""
+    poses_tkq: NDArray[np.float64] | None = None
+    """qpos of the first trials [T, k, nq], at most `FILMED`, for pictures."""
 
     @property
     def success_rate(self) -> float:
@@ -88,7 +95,7 @@ def evaluate(
     A violated termination does not end the trial early: it is recorded, and makes it a failure whatever follows.
 
     Raises:
-        CoreError: the policy does not fit the task, or the domain not the robot.
+        CoreError: the policy does not fit the task, the domain not the robot, or a reward is no finite number.
     """
     policy.check(task)
     # Without terminations and with a step to spare no episode begins anew, so that the last state is still there to be judged.
@@ -109,30 +116,39 @@ def _roll(
     state = env.reset(reset_key)
     plants = env.plant_values(state)
     joints = _joints(task)
-    act = jax.jit(lambda observation, key: policy.apply(observation, key) if stochastic else policy.apply(observation))
+    act = jax.jit(lambda observation, memory, key: policy.step(observation, memory, key if stochastic else None))
+    memory = policy.initial_state(trials)
     step = jax.jit(env.step) if env.pure else env.step
     judge = jax.jit(jax.vmap(lambda *parts: _violations(task, *parts)))
 
     violated = np.full(trials, -1)
     failed_step = np.full(trials, -1)
     held_steps, total = np.zeros(trials, int), np.zeros(trials)
+    parts = {entry.name: np.zeros(trials) for entry in task.rewards}
     largest = np.zeros((trials, len(joints)))
     shown = min(trials, 32)
     traces: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (*joints, *(f"action({name})" for name in task.action.actuators))}
+    poses: list[NDArray[np.float64]] = []
     held, solved = np.zeros(trials, int), np.zeros(trials, bool)
     for number in range(task.episode_steps):
-        action = act(env.observe(state)["policy"], jax.random.fold_in(action_key, number))
+        action, memory = act(env.observe(state)["policy"], memory, jax.random.fold_in(action_key, number))
+        command_bn = state.episode.command  # what held during the step is what it is judged by, as in training
         state, transition = step(state, action)
         running = (violated < 0) & ~solved
         total += np.where(running, np.asarray(transition.reward_b), 0.0)
         broken = np.asarray(transition.terminated_b)
-        codes, reached = (np.asarray(part) for part in judge(*_view_parts(state, number + 1, task)))
+        for entry in task.rewards:
+            rate_b = np.asarray(transition.metrics[f"reward/{entry.name}"])
+            _require_finite(entry.name, rate_b, running & ~broken, number)
+            parts[entry.name] += np.where(running & ~broken, rate_b * task.control_dt, 0.0)
+        codes, reached = (np.asarray(part) for part in judge(*_view_parts(state, command_bn, number + 1, task)))
         # Without a criterion of its own a task is solved where a termination says so, and the episode then ends.
         solved |= running & reached & (codes < 0) & (task.success is None)
         now = np.where(broken, len(task.terminations), codes)
         failed_step[running & (now >= 0)] = number + 1
         violated = np.where(running, now, violated)
         qpos = np.asarray(state.physics.qpos)
+        poses.append(np.array(qpos[:FILMED], np.float64))
         position = np.stack([qpos[:, address] for address in joints.values()], axis=1) if joints else np.zeros((trials, 0))
         largest = np.where(running[:, None], np.maximum(largest, np.abs(position)), largest)
         held = np.asarray(state.episode.held)
@@ -159,11 +175,21 @@ def _roll(
                 held_s=float(held[index] * task.control_dt),
                 fraction_held=float(held_steps[index] / task.episode_steps),
                 episode_return=float(total[index]),
+                rewards={name: float(values[index]) for name, values in parts.items()},
                 largest={name: float(largest[index, number]) for number, name in enumerate(joints)},
                 plant={name: float(values[index]) for name, values in plants.items()},
             )
         )
-    return Evaluation(trials=tuple(records), first={name: np.stack(rows) for name, rows in traces.items()})
+    first = {name: np.stack(rows) for name, rows in traces.items()}
+    return Evaluation(trials=tuple(records), first=first, poses_tkq=np.stack(poses))
+
+
+def _require_finite(name: str, rate_b: NDArray[np.float32], counts_b: NDArray[np.bool_], step: int) -> None:
+    if (bad := np.flatnonzero(counts_b & ~np.isfinite(rate_b))).size:
+        raise CoreError(
+            f"reward '{name}' is {rate_b[bad[0]]} in environment {bad[0]}, step {step}",
+            hint="look at that term and at the limits of what it measures",
+        )
 
 
 def _joints(task: Task) -> dict[str, int]:
@@ -174,10 +200,10 @@ def _joints(task: Task) -> dict[str, int]:
     return {joint.name: int(joint.qposadr[0]) for joint in joints if joint.name and int(joint.type[0]) in scalar}
 
 
-def _view_parts(state: EnvState, number: int, task: Task) -> tuple[Any, ...]:
+def _view_parts(state: EnvState, command_bn: jax.Array, number: int, task: Task) -> tuple[Any, ...]:
     physics = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), state.physics)
     time_b = jnp.full(physics.qpos.shape[0], number * task.control_dt, jnp.float32)
-    return physics, time_b, state.episode.action, state.episode.last_action, state.episode.command
+    return physics, time_b, state.episode.action, state.episode.last_action, command_bn
 
 
 def _violations(

@@ -79,7 +79,10 @@ def whole_multiple(span: float, step: float, what: str, steps: str, pointer: str
     """How many steps make up a span of time."""
     count = round(span / step)
     if count < 1 or abs(span / step - count) > 1e-6 * count:
-        raise CoreError(f"{what} of {span:g} s is not a whole number of {steps} of {step:g} s", pointer=pointer)
+        fitting = [f"{number * step:.12g}" for number in (math.floor(span / step), math.floor(span / step) + 1) if number > 0]
+        raise CoreError(
+            f"{what} of {span:g} s is not a whole number of {steps} of {step:g} s", pointer=pointer, hint=f"give {' or '.join(fitting)} s"
+        )
     return count
 
 

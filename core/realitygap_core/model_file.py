@@ -11,8 +11,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from realitygap_core.model_fields import make_inertia_explicit
-from realitygap_core.parameter_kinds import TARGETS
+from realitygap_core.base_model import edit_sizes, make_inertia_explicit
+from realitygap_core.parameter_kinds import FRICTION, GRAVITY, IMU_TILT, JOINT_FIELDS, SIZES, TARGETS
 from realitygap_core.parameters import apply, split
 from realitygap_core.robot import NUMERIC_PREFIX, Robot
 
@@ -27,13 +27,10 @@ def save_model(robot: Robot, values: Mapping[str, float], path: str | os.PathLik
     """
     plant = apply(robot, values)
     spec, model = robot.fresh_spec(), plant.model
+    edit_sizes(spec, robot.model, {split(name): value for name, value in values.items() if split(name)[0] in SIZES})
     bodies = {split(name)[1] for name in values if TARGETS[split(name)[0]] == "body"}
     for name in sorted(bodies):
-        body = robot.model.body(name).id
-        make_inertia_explicit(spec, name, robot.model, body)
-        spec.body(name).mass = model.body_mass[body]
-        spec.body(name).inertia = model.body_inertia[body]
-        spec.body(name).ipos = model.body_ipos[body]
+        make_inertia_explicit(spec, name, model, robot.model.body(name).id)
     for name in values:
         _edit(spec, robot, model, *split(name))
     for actuator in spec.actuators:
@@ -56,21 +53,14 @@ def save_model(robot: Robot, values: Mapping[str, float], path: str | os.PathLik
 def _edit(spec: mujoco.MjSpec, robot: Robot, model: mujoco.MjModel, kind: str, target: str) -> None:
     """Copies one parameter from the compiled model into the spec."""
     if TARGETS[kind] == "joint":
-        joint, index = spec.joint(target), robot.id("joint", target)
-        dof, qpos = int(model.jnt_dofadr[index]), int(model.jnt_qposadr[index])
-        degrees = spec.compiler.degree and model.jnt_type[index] == mujoco.mjtJoint.mjJNT_HINGE
-        if kind == "springref":
-            joint.springref = math.degrees(model.qpos_spring[qpos]) if degrees else float(model.qpos_spring[qpos])
-        elif kind == "stiffness":
-            joint.stiffness = _first(joint.stiffness, float(model.jnt_stiffness[index]))
-        elif kind == "damping":
-            joint.damping = _first(joint.damping, float(model.dof_damping[dof]))
-        else:
-            setattr(joint, kind, float({"frictionloss": model.dof_frictionloss, "armature": model.dof_armature}[kind][dof]))
-    elif kind == "friction":
-        geom = spec.geom(target)
-        geom.friction = [float(model.geom_friction[robot.id("geom", target), 0]), *geom.friction[1:]]
-    elif kind == "gravity":
+        _edit_joint(spec, robot, model, kind, target)
+    elif kind in FRICTION:
+        spec.geom(target).friction = np.array(model.geom_friction[robot.id("geom", target)])
+    elif kind in ("restitution", "contact_time"):
+        spec.geom(target).solref = np.array(model.geom_solref[robot.id("geom", target)])
+    elif kind in IMU_TILT:
+        spec.site(target).quat = np.array(model.site_quat[robot.id("site", target)])
+    elif kind in GRAVITY:
         spec.option.gravity = np.array(model.opt.gravity)
     elif kind in ("gain", "velocity_gain", "force_limit"):
         actuator, index = spec.actuator(target), robot.id("actuator", target)
@@ -80,6 +70,20 @@ def _edit(spec: mujoco.MjSpec, robot: Robot, model: mujoco.MjModel, kind: str, t
         if kind == "force_limit":
             actuator.forcerange = np.array(model.actuator_forcerange[index])
             actuator.forcelimited = bool(model.actuator_forcelimited[index])
+
+
+def _edit_joint(spec: mujoco.MjSpec, robot: Robot, model: mujoco.MjModel, kind: str, target: str) -> None:
+    joint, index = spec.joint(target), robot.id("joint", target)
+    dof, qpos = int(model.jnt_dofadr[index]), int(model.jnt_qposadr[index])
+    unit = 180 / math.pi if spec.compiler.degree and model.jnt_type[index] == mujoco.mjtJoint.mjJNT_HINGE else 1.0
+    if kind in ("springref", "zero_offset"):
+        joint.springref = float(model.qpos_spring[qpos]) * unit
+        joint.ref = float(model.qpos0[qpos]) * unit
+        joint.range = np.array(model.jnt_range[index]) * unit
+    elif kind == "stiffness":
+        joint.stiffness = _first(joint.stiffness, float(model.jnt_stiffness[index]))
+    else:
+        setattr(joint, kind, _first(getattr(joint, kind), float(getattr(model, JOINT_FIELDS[kind])[dof])))
 
 
 def _first(old: object, value: float) -> object:

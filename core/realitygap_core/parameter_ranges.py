@@ -8,7 +8,7 @@ from typing import Literal
 import mujoco
 import numpy as np
 
-from realitygap_core.parameter_kinds import COM_AXIS, TARGETS, is_hinge
+from realitygap_core.parameter_kinds import COM_AXIS, FRICTION, IMU_TILT, PSEUDO_INERTIA, SIZES, TARGETS, is_hinge
 from realitygap_core.parameter_units import channel_unit
 from realitygap_core.robot import Robot
 
@@ -18,6 +18,10 @@ _RATIO_RANGES: dict[str, tuple[float, float]] = {
     "sensor_scale": (0.8, 1.25),
 }
 _TIME_RANGE = (0.0, 0.05)
+_TILT = 0.1
+"""rad; 6 degrees is a mount that one sees is crooked."""
+_SHAPE = 0.35
+"""Of the logarithms of density and length: a factor of 1.4, a mass of twice or half."""
 
 
 def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple[float, float, Literal["log", "linear"]]:
@@ -33,11 +37,15 @@ def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple
         return nominal / factor, nominal * factor, "log"
     if kind in COM_AXIS:
         body = model.body(target).id
-        radius_of_gyration = math.sqrt(float(model.body_inertia[body].sum()) / 2 / float(model.body_mass[body]))
-        reach = max(float(np.abs(model.body_ipos[body]).max()), radius_of_gyration)
+        reach = max(float(np.abs(model.body_ipos[body]).max()), _radius_of_gyration(model, body))
         return nominal - reach, nominal + reach, "linear"
-    if kind == "friction":
-        return min(max(nominal / 5, 0.01), nominal) or 0.01, max(nominal * 3, 0.1), "log"
+    if kind in PSEUDO_INERTIA:
+        wide = _radius_of_gyration(model, model.body(target).id) / 2 if kind[-2] == "t" else _SHAPE
+        return -wide, wide, "linear"
+    if kind in IMU_TILT or kind in ("gravity_tilt_x", "gravity_tilt_y"):
+        return -_TILT, _TILT, "linear"
+    if target_kind == "geom":
+        return _geom_range(model, kind, nominal)
     if target_kind == "joint":
         return _joint_range(model, kind, model.joint(target).id, nominal)
     if target_kind == "channel":
@@ -61,10 +69,30 @@ def default_range(robot: Robot, kind: str, target: str, nominal: float) -> tuple
     return min(0.0, 4 * nominal), _inertia_of_actuator(model, actuator) * 100, "linear"
 
 
+def _radius_of_gyration(model: mujoco.MjModel, body: int) -> float:
+    return math.sqrt(float(model.body_inertia[body].sum()) / 2 / float(model.body_mass[body]))
+
+
+def _geom_range(model: mujoco.MjModel, kind: str, nominal: float) -> tuple[float, float, Literal["log", "linear"]]:
+    if kind in FRICTION:
+        least, most = (0.01, 0.1) if kind == "friction" else (1e-5, 1e-3)
+        low = max(nominal / 5, least)
+        return min(low, nominal) if nominal > 0 else low, max(nominal * 3, most), "log"
+    if kind in SIZES:
+        return nominal / 1.5, nominal * 1.5, "log"
+    if kind == "contact_time":  # below two physics steps MuJoCo takes two
+        least = 2 * float(model.opt.timestep)
+        return min(max(nominal / 3, least), nominal), max(nominal * 3, 3 * least), "log"
+    return 0.0, 0.9, "linear"
+
+
 def _joint_range(model: mujoco.MjModel, kind: str, joint: int, nominal: float) -> tuple[float, float, Literal["log", "linear"]]:
     """From the inertia that the joint moves: a time constant of 10 ms, an own frequency of 5 Hz, an acceleration of 100 rad/s^2 or
     m/s^2."""
     inertia = float(model.dof_M0[model.jnt_dofadr[joint]])
+    if kind == "zero_offset":
+        wide = _TILT if is_hinge(model, joint) else 0.02
+        return -wide, wide, "linear"
     if kind == "springref":
         if model.jnt_limited[joint]:
             low, high = model.jnt_range[joint]

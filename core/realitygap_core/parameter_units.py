@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from realitygap_core.parameter_kinds import TARGETS, is_hinge, is_position_servo
+from realitygap_core.parameter_kinds import IMU_TILT, SIZES, TARGETS, is_hinge, is_position_servo
 from realitygap_core.robot import Robot
 
 
@@ -20,6 +20,7 @@ def parameter_unit(robot: Robot, kind: str, target: str) -> str:
             "armature": ("kg m^2", "kg"),
             "stiffness": ("N m/rad", "N/m"),
             "springref": ("rad", "m"),
+            "zero_offset": ("rad", "m"),
         }
         return units[kind][0 if hinge else 1]
     if target_kind == "actuator" and kind not in ("delay", "command_scale"):
@@ -31,12 +32,22 @@ def parameter_unit(robot: Robot, kind: str, target: str) -> str:
         "com_x": "m",
         "com_y": "m",
         "com_z": "m",
+        "friction_spin": "m",
+        "friction_roll": "m",
+        "contact_time": "s",
+        **dict.fromkeys((*SIZES, "pseudo_inertia_tx", "pseudo_inertia_ty", "pseudo_inertia_tz"), "m"),
+        **dict.fromkeys((*IMU_TILT, "gravity_tilt_x", "gravity_tilt_y"), "rad"),
         "gravity": "m/s^2",
         "latency": "s",
         "delay": "s",
         "sensor_delay": "s",
     }
     return units_of.get(kind, "1")
+
+
+def command_unit(robot: Robot, name: str) -> str:
+    """Unit of an actuator's command: of a position for a servo, of a force for a plain motor, else `command` (volts, ...)."""
+    return _actuator_unit(robot.model, "command", robot.actuator(name).id)
 
 
 def _actuator_unit(model: mujoco.MjModel, kind: str, actuator: int) -> str:
@@ -47,6 +58,7 @@ def _actuator_unit(model: mujoco.MjModel, kind: str, actuator: int) -> str:
     plain = not servo and model.actuator_gainprm[actuator, 0] == 1.0 and not np.any(model.actuator_biasprm[actuator, 1:3])
     command = position if servo else force if plain else "command"
     return {
+        "command": command,
         "gain": f"{force}/{command}",
         "velocity_gain": f"{force} s/{position}",
         "force_limit": force,

@@ -2,7 +2,8 @@
 
 A parameter is `kind[target]` (`mass[pole]`, `delay[motor]`) or `kind` alone (`gravity`, `latency`). Values are physical, in SI, never
 multipliers unless the kind ends in `_scale`. `apply` keeps a model consistent: rotational inertia follows mass, and every derived constant
-equals that of the edited and recompiled file (`mj_setConst`).
+equals that of the edited and recompiled file (`mj_setConst`). Values are always put in place of the nominal ones, so draws do not compound;
+several parameters may act on one field.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from realitygap_core.base_model import base_model, copy_fields
 from realitygap_core.errors import CoreError, nearest, unknown
-from realitygap_core.model_fields import base_model, setter
-from realitygap_core.parameter_kinds import COM_AXIS, NON_NEGATIVE, POSITIVE, TARGETS, nominal_value, targets_of
+from realitygap_core.model_fields import group_of, writer
+from realitygap_core.parameter_kinds import SIZES, TARGETS, may_be_unlimited, nominal_value, physical_bounds, targets_of
 from realitygap_core.parameter_ranges import default_range
 from realitygap_core.parameter_units import parameter_unit
 from realitygap_core.plant import PATH_FIELDS, Floats, Plant, signal_path
 from realitygap_core.robot import Robot
-
-_TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def describe(robot: Robot, name: str, *, pointer: str | None = None) -> Paramete
         raise CoreError(f"no parameter '{name}' in model '{robot.name}'", where=robot.where, pointer=pointer, hint=hint)
     nominal = nominal_value(robot, kind, target)
     low, high, scale = default_range(robot, kind, target, nominal)
-    physical_low = _TINY if kind in POSITIVE else 0.0 if kind in NON_NEGATIVE else -math.inf
+    physical_low, physical_high = physical_bounds(kind)
     return ParameterInfo(
         name=name,
         kind=kind,
@@ -107,7 +107,7 @@ def describe(robot: Robot, name: str, *, pointer: str | None = None) -> Paramete
         high=high,
         scale=scale,
         physical_low=physical_low,
-        physical_high=math.inf,
+        physical_high=physical_high,
     )
 
 
@@ -129,9 +129,10 @@ def check(robot: Robot, values: Mapping[str, float], *, pointer: str = "") -> No
 
 
 def _check_value(info: ParameterInfo, value: float, place: str | None) -> None:
-    infinite_is_off = info.kind in ("force_limit", "command_rate") and value == math.inf
+    infinite_is_off = may_be_unlimited(info.kind) and value == math.inf
     if not (math.isfinite(value) or infinite_is_off) or not info.physical_low <= value <= info.physical_high:
-        bound = "finite" if not math.isfinite(value) else "positive" if info.kind in POSITIVE else "at least 0"
+        at_most = f"at most {info.physical_high:g}" if value > info.physical_high else "positive" if info.physical_low > 0 else "at least 0"
+        bound = at_most if math.isfinite(value) else "finite"
         raise CoreError(
             f"'{info.name}' is {value:g} {info.unit}, it must be {bound}", pointer=place, hint=f"its nominal value is {info.nominal:g}"
         )
@@ -168,11 +169,10 @@ class Applier:
             raise CoreError(f"a parameter is named twice: {', '.join(names)}")
         check(robot, {name: nominal_value(robot, *split(name)) for name in names})
         self._infos = [describe(robot, name) for name in names]
-        self._base = base_model(robot, {info.target for info in self._infos if info.kind in COM_AXIS})
+        self._base = base_model(robot, [(info.kind, info.target) for info in self._infos])
         self._data = mujoco.MjData(self._base)
-        mechanical = [(column, info) for column, info in enumerate(self._infos) if not _on_path(info)]
-        self._setters = [(column, setter(self._base, info.kind, info.target)) for column, info in mechanical]
-        self._inertial = _inertial_columns(self._base, self._infos)
+        self._sizes = {(info.kind, info.target): column for column, info in enumerate(self._infos) if info.kind in SIZES}
+        self._writers = [(columns, writer(self._base, group, target)) for (group, target), columns in _grouped(self._infos).items()]
         self._path = signal_path(robot)
         self._path_columns = [(column, info) for column, info in enumerate(self._infos) if _on_path(info)]
 
@@ -195,35 +195,28 @@ class Applier:
         models = [plant.model for plant in into[: len(values_bn)]] if into is not None else [self._base.__copy__() for _ in values_bn]
         plants = []
         for model, values in zip(models, values_bn.tolist(), strict=True):
-            for column, write in self._setters:
-                write(model, values[column])
-            for body, mass_column, scale_column in self._inertial:
-                self._set_inertia(model, body, values, mass_column, scale_column)
-            if self._setters or self._inertial:
+            base = self._base
+            if self._sizes:
+                sizes = {key: values[column] for key, column in self._sizes.items()}
+                base = base_model(self.robot, [(info.kind, info.target) for info in self._infos], sizes)
+                copy_fields(model, base)
+            for columns, write in self._writers:
+                write(model, base, {kind: values[column] for kind, column in columns.items()})
+            if self._writers:
                 mujoco.mj_setConst(model, self._data)
             path = self._path.changed((info.kind, info.target, values[column]) for column, info in self._path_columns)
             plants.append(Plant(model=model, path=path))
         return plants
-
-    def _set_inertia(
-        self, model: mujoco.MjModel, body: int, values: list[float], mass_column: int | None, scale_column: int | None
-    ) -> None:
-        nominal = self._base.body_mass[body]
-        mass = nominal if mass_column is None else values[mass_column]
-        model.body_mass[body] = mass
-        model.body_inertia[body] = self._base.body_inertia[body] * (
-            mass / nominal * (1.0 if scale_column is None else values[scale_column])
-        )
 
 
 def _on_path(info: ParameterInfo) -> bool:
     return info.kind in PATH_FIELDS or info.kind == "latency"
 
 
-def _inertial_columns(model: mujoco.MjModel, infos: Sequence[ParameterInfo]) -> list[tuple[int, int | None, int | None]]:
-    """(body, column of its mass, column of its inertia_scale) for every body that has either."""
-    columns: dict[int, list[int | None]] = {}
+def _grouped(infos: Sequence[ParameterInfo]) -> dict[tuple[str, str], dict[str, int]]:
+    """(group, target) to kind and column, for what is written into a compiled model."""
+    groups: dict[tuple[str, str], dict[str, int]] = {}
     for column, info in enumerate(infos):
-        if info.kind in ("mass", "inertia_scale"):
-            columns.setdefault(model.body(info.target).id, [None, None])[0 if info.kind == "mass" else 1] = column
-    return [(body, mass, scale) for body, (mass, scale) in columns.items()]
+        if not _on_path(info) and info.kind not in SIZES:
+            groups.setdefault((group_of(info.kind), info.target), {})[info.kind] = column
+    return groups

@@ -13,7 +13,7 @@ import importlib.metadata
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,38 +25,46 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from realitygap_core.contract import check_schema, contract_of, differences, in_short, robot_differences
 from realitygap_core.errors import CoreError
 from realitygap_core.ppo.checkpoint import digest, from_arrays, to_arrays
 from realitygap_core.ppo.distributions import ActionDistribution
-from realitygap_core.ppo.networks import MLP, NetworkConfig, action_distribution
+from realitygap_core.ppo.networks import ACTIVATIONS, MLP, NetworkConfig, action_distribution
 from realitygap_core.ppo.normalizer import Normalizer
+from realitygap_core.ppo.recurrent import Recurrent
 from realitygap_core.ppo.update import Learner
 from realitygap_core.robot import Robot
 from realitygap_core.task import Task
 
-SCHEMA = 1
 Floats = NDArray[np.float32]
 
 
 class Actor(eqx.Module):
-    """What acts: the normaliser and the network from observation to action distribution."""
+    """What acts: the normaliser, what it remembers, and the network from observation to action distribution."""
 
     normalizer: Normalizer
+    memory: Recurrent | None
+    """The recurrent layer before the network; None without one."""
     network: MLP
     log_std: jax.Array
     """[n]"""
     config: NetworkConfig = eqx.field(static=True)
 
     def __init__(self, observation_size: int, action_size: int, config: NetworkConfig) -> None:
-        outputs = action_size * (2 if config.std == "state" else 1)
+        key = jax.random.PRNGKey(0)
         self.normalizer = Normalizer(observation_size)
-        self.network = MLP((observation_size, *config.actor_hidden, outputs), config.activation, 0.01, jax.random.PRNGKey(0))
+        self.memory = Recurrent(observation_size, config.memory, config.kind, key) if config.kind != "mlp" else None
+        size = observation_size if self.memory is None else config.memory
+        self.network = MLP((size, *config.actor_hidden, action_size * config.outputs), config.activation, 0.01, key)
         self.log_std = jnp.zeros(action_size, jnp.float32)
         self.config = config
 
-    def distribution(self, observation_bn: jax.Array) -> ActionDistribution:
-        """The distribution of the action [..., n] for raw observations [..., size]."""
-        return action_distribution(self.network(self.normalizer.normalize(observation_bn)), self.log_std, self.config)
+    def step(self, observation_bn: jax.Array, state_bs: jax.Array) -> tuple[ActionDistribution, jax.Array]:
+        """The distribution of the action [..., n] for raw observations [..., size], and what is remembered [..., s] after them."""
+        x = self.normalizer.normalize(observation_bn)
+        if self.memory is not None:
+            x, state_bs = self.memory.step(x, state_bs)
+        return action_distribution(self.network(x), self.log_std, self.config), state_bs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +85,10 @@ class Policy:
         network = learner.network
         actor = Actor(learner.policy_normalizer.mean.shape[0], network.log_std.shape[0], network.config)
         actor = eqx.tree_at(
-            lambda a: (a.normalizer, a.network, a.log_std), actor, (learner.policy_normalizer, network.actor, network.log_std)
+            lambda a: (a.normalizer, a.memory, a.network, a.log_std),
+            actor,
+            (learner.policy_normalizer, network.actor_memory, network.actor, network.log_std),
+            is_leaf=lambda leaf: leaf is None,
         )
         about = dict(provenance or {}) | {"digest": digest(actor), "versions": _versions()}
         return Policy(actor=actor, contract=contract_of(task) | {"network": _network(network.config)}, provenance=about)
@@ -91,10 +102,7 @@ class Policy:
                 f"no policy bundle '{folder}'", where=str(folder), hint="give the folder that `train-policy` put out as `policy`"
             )
         contract = _mapping(folder / "contract.yaml")
-        if contract.get("schema") != SCHEMA:
-            raise CoreError(
-                f"contract schema {contract.get('schema')!r} is not known; this reads {SCHEMA}", where=str(folder / "contract.yaml")
-            )
+        check_schema(contract, str(folder / "contract.yaml"))
         provenance = _mapping(folder / "provenance.json")
         observation_size, action_size, config = _sizes(contract, folder / "contract.yaml")
         weights = folder / "weights.npz"
@@ -135,124 +143,53 @@ class Policy:
     def differences(self, task: Task) -> list[str]:
         """What of the contract `task` does not keep, one sentence each; empty when the policy fits.
 
-        The model's digest is not compared: judging a
-        policy on another plant is what validation does."""
-        found: list[str] = []
-        _compare(self.contract, contract_of(task), "", found)
-        return found
+        The model's digest is not compared: judging a policy on another plant is what validation does."""
+        return differences(self.contract, task)
+
+    def robot_differences(self, robot: Robot) -> list[str]:
+        """In what `robot` is not the robot that the policy was trained on, by name; empty for the very same model."""
+        model = self.folder / "model.xml" if self.folder is not None else None
+        return robot_differences(self.contract, robot, Robot.load(model) if model is not None and model.is_file() else None)
 
     def check(self, task: Task) -> None:
         """Raises CoreError when the policy does not fit the task, and says in what."""
         if found := self.differences(task):
             where = str(self.folder / "contract.yaml") if self.folder else None
             raise CoreError(
-                f"the policy does not fit task '{task.name}': {'; '.join(found[:4])}", where=where, hint="use the task it was trained on"
+                f"the policy does not fit task '{task.name}': {in_short(found)}", where=where, hint="use the task it was trained on"
             )
 
-    def distribution(self, observation_bn: jax.Array) -> ActionDistribution:
-        """The distribution of the action; jittable."""
-        return self.actor.distribution(observation_bn)
+    @property
+    def state_size(self) -> int:
+        """Numbers that the policy remembers from one control step to the next; 0 without a memory."""
+        return 0 if self.actor.memory is None else self.actor.memory.state_size
+
+    def initial_state(self, batch: int) -> jax.Array:
+        """What is remembered [batch, s] when an episode begins: nothing, which is zero."""
+        return jnp.zeros((batch, self.state_size), jnp.float32)
+
+    def step(self, observation_bn: jax.Array, state_bs: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+        """Action [B, n] for observations [B, size], the mode or, when `key` is given, a sample; and what is remembered [B, s]. Jittable."""
+        distribution, state_bs = self.actor.step(observation_bn, state_bs)
+        return distribution.mode() if key is None else distribution.execute(distribution.sample(key)), state_bs
 
     def apply(self, observation_bn: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """Action [..., n] for observations [..., size]: the mode, or a sample when `key` is given. Jittable."""
-        distribution = self.actor.distribution(observation_bn)
-        return distribution.mode() if key is None else distribution.execute(distribution.sample(key))
-
-    def act(self, observation_bn: NDArray[Any], rng: np.random.Generator | None = None) -> Floats:
-        """The same in NumPy alone, for a control loop on a robot: the mode, or a sample when `rng` is given.
-
-        Raises:
-            CoreError: the observation has another size than the contract says.
-        """
-        actor, config = self.actor, self.actor.config
-        x = np.asarray(observation_bn, np.float32)
-        size = actor.normalizer.mean.shape[0]
-        if x.shape[-1:] != (size,):
-            raise CoreError(
-                f"the observation has shape {list(x.shape)}; its last axis must have {size} entries",
-                hint="see contract.yaml for their order",
-            )
-        x = np.clip((x - np.asarray(actor.normalizer.mean)) / np.asarray(actor.normalizer.std), -10.0, 10.0)
-        *inner, last = [(np.asarray(w), np.asarray(b)) for w, b in zip(actor.network.weights, actor.network.biases, strict=True)]
-        for weight, bias in inner:
-            x = _ACTIVATIONS[config.activation](x @ weight + bias)
-        out = x @ last[0] + last[1]
-        mean, log_std = np.split(out, 2, axis=-1) if config.std == "state" else (out, np.zeros_like(out))
-        if rng is not None:
-            std = np.exp(np.clip(np.asarray(actor.log_std) + log_std, *config.log_std_range))
-            mean = mean + std * rng.standard_normal(mean.shape, np.float32)
-        action: Floats = np.asarray(np.tanh(mean) if config.squash else mean, np.float32)
-        return action
-
-
-def _sigmoid_linear(x: Floats) -> Floats:
-    return np.asarray(x / (1.0 + np.exp(-x)), np.float32)
-
-
-_ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0.0),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0.0))),
-    "silu": _sigmoid_linear,
-}
-
-
-def contract_of(task: Task) -> dict[str, Any]:
-    """What a policy for `task` must be given and gives: plain data, in order."""
-    observations = [
-        {
-            "name": entry.name,
-            "labels": list(entry.labels),
-            "unit": entry.term.unit,
-            "scale": list(entry.scale) if entry.scale is not None else None,
-            "clip": list(entry.clip) if entry.clip is not None else None,
-            "delay_s": list(entry.delay_s),
-            "history": entry.history,
-        }
-        for entry in task.observations["policy"]
-    ]
-    actions = [
-        {"actuator": name, "low": float(low), "high": float(high)}
-        for name, low, high in zip(task.action.actuators, task.action.low, task.action.high, strict=True)
-    ]
-    return {
-        "schema": SCHEMA,
-        "task": task.name,
-        "control_dt": task.control_dt,
-        "observations": observations,
-        "actions": actions,
-        "latency_s": list(task.latency_s),
-        "model": {"name": task.nominal.name, "digest": task.nominal.digest},
-    }
-
-
-def _compare(wanted: Any, given: Any, place: str, found: list[str]) -> None:
-    if place in ("/network", "/model", "/latency_s", "/task", "/schema") or place.endswith("/delay_s"):
-        return
-    if isinstance(wanted, Mapping) and isinstance(given, Mapping):
-        for key in wanted:
-            _compare(wanted[key], given.get(key), f"{place}/{key}", found)
-    elif isinstance(wanted, list) and isinstance(given, list) and wanted and isinstance(wanted[0], Mapping):
-        if len(wanted) != len(given):
-            found.append(f"{place[1:]}: {len(given)} entries instead of {len(wanted)}")
-        for index, (one, other) in enumerate(zip(wanted, given, strict=False)):
-            name = one.get("name") or one.get("actuator") or index
-            _compare(one, other, f"{place}/{name}", found)
-    elif not _equal(wanted, given):
-        found.append(f"{place[1:]} is {given} instead of {wanted}")
-
-
-def _equal(one: Any, other: Any) -> bool:
-    numbers = (int, float)
-    if isinstance(one, numbers) and isinstance(other, numbers):
-        return bool(np.isclose(one, other, rtol=1e-9))
-    return bool(one == other)
+        """The same for a policy without a memory. Raises CoreError for one that has a memory."""
+        if self.actor.memory is not None:
+            raise CoreError("this policy remembers: its action depends on the steps before", hint="use `step`")
+        return self.step(observation_bn, jnp.zeros((*observation_bn.shape[:-1], 0)), key)[0]
 
 
 def _network(config: NetworkConfig) -> dict[str, Any]:
+    memory = {"memory": config.memory} if config.kind != "mlp" else {}
+    choices = {"choices": config.choices} if config.head == "categorical" else {}
     return {
+        "kind": config.kind,
+        **memory,
         "hidden": list(config.actor_hidden),
         "activation": config.activation,
+        "head": config.head,
+        **choices,
         "std": config.std,
         "log_std_range": list(config.log_std_range),
         "squash": config.squash,
@@ -265,6 +202,10 @@ def _sizes(contract: Mapping[str, Any], where: Path) -> tuple[int, int, NetworkC
         parts = contract["network"]
         low, high = parts["log_std_range"]
         config = NetworkConfig(
+            kind=parts.get("kind", "mlp"),
+            memory=parts.get("memory", 64),
+            head=parts.get("head", "gaussian"),
+            choices=parts.get("choices", 11),
             actor_hidden=tuple(parts["hidden"]),
             activation=parts["activation"],
             std=parts["std"],
@@ -272,9 +213,11 @@ def _sizes(contract: Mapping[str, Any], where: Path) -> tuple[int, int, NetworkC
             squash=bool(parts["squash"]),
         )
         sound = (
-            all(isinstance(width, int) and width > 0 for width in config.actor_hidden)
-            and config.activation in _ACTIVATIONS
+            all(isinstance(width, int) and width > 0 for width in (*config.actor_hidden, config.memory, config.choices))
+            and config.activation in ACTIVATIONS
             and config.std in ("global", "state")
+            and config.kind in ("mlp", "gru", "lstm")
+            and config.head in ("gaussian", "categorical")
         )
         observation_size = sum(len(entry["labels"]) for entry in contract["observations"])
         action_size = len(contract["actions"])

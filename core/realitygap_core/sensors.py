@@ -15,6 +15,13 @@ import mujoco
 from realitygap_core.errors import CoreError, unknown
 
 _JOINT, _ACTUATOR, _TENDON, _SITE, _BODY, _FRAME, _WORLD = "joint", "actuator", "tendon", "site", "body", "frame", "world"
+_PAIR = "geom pair"
+
+CONTACT_SLOTS = 4
+"""Contacts of a pair of geoms that a `contact` sensor tells of, strongest first; each gives how many contacts there are (0 for an empty
+slot), normal force, and two tangential forces."""
+_FOUND_AND_FORCE = (1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND)) | (1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE))
+_STRONGEST_FIRST = 2
 
 _S = mujoco.mjtSensor
 TYPES: Mapping[str, tuple[mujoco.mjtSensor, str]] = MappingProxyType(
@@ -49,6 +56,7 @@ TYPES: Mapping[str, tuple[mujoco.mjtSensor, str]] = MappingProxyType(
         "torque": (_S.mjSENS_TORQUE, _SITE),
         "touch": (_S.mjSENS_TOUCH, _SITE),
         "clock": (_S.mjSENS_CLOCK, _WORLD),
+        "contact": (_S.mjSENS_CONTACT, _PAIR),
     }
 )
 """Sensor types that a term may need, named as in MJCF, each with what it is attached to. All of them exist on every engine."""
@@ -61,6 +69,7 @@ _OBJECTS = {
     _BODY: mujoco.mjtObj.mjOBJ_BODY,
     "xbody": mujoco.mjtObj.mjOBJ_XBODY,
     "geom": mujoco.mjtObj.mjOBJ_GEOM,
+    _PAIR: mujoco.mjtObj.mjOBJ_GEOM,
     _WORLD: mujoco.mjtObj.mjOBJ_UNKNOWN,
 }
 _FRAMES = ("xbody", "body", "geom", "site")
@@ -77,7 +86,7 @@ class Need:
     object_type: str = "xbody"
     """For frame sensors: `xbody` (the body's frame), `body` (its inertial frame), `geom` or `site`."""
     reference: str = ""
-    """For frame sensors: body in whose frame the value is expressed; empty for the world."""
+    """For frame sensors: body in whose frame the value is expressed; empty for the world. For `contact`: the other geom."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +159,8 @@ def _type(need: Need) -> tuple[mujoco.mjtSensor, mujoco.mjtObj]:
 def _existing(spec: mujoco.MjSpec, need: Need) -> str | None:
     """The model's own sensor that measures exactly this, raw: no cutoff, no delay."""
     kind, object_type = _type(need)
+    if need.type == "contact":
+        return None
     for sensor in spec.sensors:
         same = sensor.type == kind and sensor.objtype == object_type and sensor.objname == need.object and sensor.refname == need.reference
         if same and sensor.cutoff == 0 and sensor.name:
@@ -164,6 +175,9 @@ def _added(spec: mujoco.MjSpec, need: Need) -> str:
     while name in taken:
         name += "'"
     sensor = spec.add_sensor(name=name, type=kind, objtype=object_type, objname=need.object)
-    if need.reference:
+    if need.type == "contact":
+        sensor.reftype, sensor.refname = mujoco.mjtObj.mjOBJ_GEOM, need.reference
+        sensor.intprm = [_FOUND_AND_FORCE, _STRONGEST_FIRST, CONTACT_SLOTS]
+    elif need.reference:
         sensor.reftype, sensor.refname = mujoco.mjtObj.mjOBJ_XBODY, need.reference
     return name

@@ -6,68 +6,33 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
 import mujoco
 import numpy as np
 
-from realitygap_core import engines, robots, sensors
+from realitygap_core import engines, robots, sensors, task_entries
+from realitygap_core.builder import Builder, Catalog
 from realitygap_core.domain import Domain
-from realitygap_core.errors import CoreError, unknown
-from realitygap_core.fields import entries, escape, field, keys, number, per_value, span, whole_multiple
+from realitygap_core.errors import CoreError
+from realitygap_core.fields import field, keys, number, whole_multiple
 from realitygap_core.parameters import apply
 from realitygap_core.robot import Robot
 from realitygap_core.sensors import Need, SensorLayout
+from realitygap_core.task_entries import EventEntry, RewardEntry, Success
+from realitygap_core.terms.command_set import CommandSet
 from realitygap_core.terms.pipeline import ObservationEntry
-from realitygap_core.terms.term import Action, Command, Noise, Observation, Reset, Reward, Scene, Termination
+from realitygap_core.terms.term import Action, Actuator, Curriculum, Reset, Scene, Termination
 
 SCHEMA = 1
 KEYS = (
     "schema", "name", "summary", "model", "engine", "physics_dt", "control_dt", "episode_s", "action", "observations", "rewards",
-    "terminations", "resets", "training", "events", "command", "success", "domain",
+    "terminations", "resets", "training", "events", "curricula", "actuators", "actuator_dt", "command", "success", "domain",
 )  # fmt: skip
-_ENTRY = ("term", "params")
-_OBSERVATION = (*_ENTRY, "noise", "clip", "scale", "delay", "history")
-_T = TypeVar("_T")
-_Named = TypeVar("_Named", ObservationEntry, "RewardEntry")
-
-
-class Catalog(Protocol):
-    """Where components come from: `realitygap.components.Catalog`, or anything with this method.
-
-    If it also has `check(kind, name, parameters, *, pointer) -> parameters`, parameters are checked against their JSON Schema first.
-    """
-
-    def load(self, kind: str, name: str) -> Callable[..., Any]:
-        """The factory of a component. Raises an exception with a message (and a `hint`) for an unknown kind or name."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RewardEntry:
-    """One line of a task's rewards."""
-
-    name: str
-    """Unique name, under which it is logged."""
-    weight: float
-    """Times the value, per second."""
-    term: Reward
-    """What is computed."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Success:
-    """When an episode counts as solved."""
-
-    term: Termination
-    """Holds where this gives +1."""
-    hold_s: float
-    """It must hold without a break for this long up to the end of the episode, s."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +69,21 @@ class Task:
     """Applied after `resets` in some episodes of a training: states that it would else reach only late."""
     training_share: float
     """Share of the episodes that `training_resets` begin; 0 where the policy is judged."""
-    command: Command | None
+    training_curriculum: str | None = None
+    """Curriculum that this share is multiplied by."""
+    events: tuple[EventEntry, ...] = ()
+    """What happens to the robot on timers."""
+    curricula: Mapping[str, Curriculum] = dataclasses.field(default_factory=dict)
+    """Curricula by name; empty where the policy is judged."""
+    judged: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """What each curriculum comes to where the policy is judged."""
+    actuators: tuple[Actuator, ...] = ()
+    """What actuators are like beyond the model as it was given."""
+    actuator_steps: int = 1
+    """Physics steps for which forces of `actuators` are held."""
+    action_drop: float = 0.0
+    """Chance that a command does not arrive, in which case the last one that did is held."""
+    command: CommandSet | None
     """What the policy is asked for."""
     success: Success | None
     """When an episode is solved; without it only a successful termination is."""
@@ -112,6 +91,13 @@ class Task:
     """Plants to train on; None for the nominal one."""
     engine: engines.Choice
     """Which engine runs it, and why."""
+    digest: str
+    """SHA-256 of what was compiled: the file's content, the robot, rates and engine, without the domain; equal digests are one task."""
+
+    @property
+    def longest_latency_s(self) -> float:
+        """The largest delay of a command on top of the plant's own, s."""
+        return self.latency_s[1] + max(task_entries.longest_delays(self.actuators).values(), default=0.0)
 
     @property
     def control_dt(self) -> float:
@@ -146,7 +132,7 @@ def compile_task(
       training: whether the task's `training` part counts; it is checked in any case.
 
     Raises:
-        CoreError: with the JSON pointer of the offending part: unknown name, wrong type, rates that do not fit.
+        CoreError: with the JSON pointer of the offending part: unknown name, wrong type, rates that do not fit; or JAX has no device.
     """
     keys(spec, KEYS, "")
     if spec.get("schema") != SCHEMA:
@@ -154,6 +140,7 @@ def compile_task(
             f"schema {spec.get('schema')!r} is not known; this reads schema {SCHEMA}", pointer="/schema" if "schema" in spec else ""
         )
     name = field(spec, "name", str, "", required=True)
+    engines.platform()  # what follows computes with JAX
     nominal = robot if robot is not None else _load(field(spec, "model", str, "", required=True), folder)
     physics_dt = number(spec, "physics_dt", "", default=float(nominal.model.opt.timestep), above=0)
     only_training = field(spec, "training", Mapping, "", default={})
@@ -164,25 +151,34 @@ def compile_task(
     episode_s = number(spec, "episode_s", "", above=0)
     episode_steps = whole_multiple(episode_s, control_dt, "the episode", "control steps", "/episode_s")
 
-    build = _Builder(catalog)
-    action, latency_s = _action(field(spec, "action", Mapping, "", default={}), build, nominal)
-    scene = Scene(robot=nominal, control_dt=control_dt, physics_dt=physics_dt, actuators=action.actuators)
-    command = build.one("command", spec["command"], "/command", scene, Command) if spec.get("command") is not None else None
-    scene = dataclasses.replace(scene, command=command.labels if command is not None else ())
+    build = Builder(catalog)
+    driven, actuators = task_entries.actuators(spec, build, nominal, episode_s)
+    actuator_dt = number(spec, "actuator_dt", "", default=physics_dt, above=0)
+    if training and coarse_dt > actuator_dt:
+        actuator_dt = coarse_dt
+    actuator_steps = whole_multiple(actuator_dt, physics_dt, "actuator_dt", "physics steps", "/actuator_dt")
+    whole_multiple(control_dt, actuator_dt, "the control step", "pieces of actuator_dt", "/actuator_dt")
+    action, latency_s, action_drop = task_entries.action(spec, build, driven, episode_s)
+    scene = Scene(robot=driven, control_dt=control_dt, physics_dt=physics_dt, actuators=action.actuators)
+    command = task_entries.command(spec.get("command"), build, scene)
+    if command is not None:
+        scene = dataclasses.replace(scene, command=command.labels, command_hidden=command.hidden)
 
-    if field(spec, "events", Sequence, "", default=()):
-        raise CoreError("events are not there yet: leave the list empty", pointer="/events")
-    observations = _observations(field(spec, "observations", Mapping, "", required=True), build, scene)
-    rewards = tuple(_reward(e, p, build, scene) for e, p in entries(spec, "rewards", required=True))
-    terminations = tuple((str(e["term"]), build.one("termination", e, p, scene, Termination)) for e, p in entries(spec, "terminations"))
-    resets = tuple(build.one("reset", e, p, scene, Reset) for e, p in entries(spec, "resets"))
-    share, training_resets = _training(only_training, build, scene)
-    success = _success(spec["success"], build, scene, episode_s) if spec.get("success") is not None else None
+    curricula = task_entries.curricula(spec, build, scene)
+    events = task_entries.events(spec, build, scene, curricula)
+    observations = task_entries.observations(spec, build, scene, episode_s)
+    rewards = task_entries.rewards(spec, build, scene, curricula)
+    terminations = task_entries.terminations(spec, build, scene)
+    resets = task_entries.resets(spec, build, scene)
+    share, training_resets, training_curriculum = task_entries.training(only_training, build, scene, curricula)
+    success = task_entries.success(spec.get("success"), build, scene, episode_s)
 
-    terms = [e.term for group in observations.values() for e in group] + [r.term for r in rewards] + [t for _, t in terminations]
+    terms: list[Any] = [e.term for group in observations.values() for e in group] + [r.term for r in rewards] + [t for _, t in terminations]
     terms += [success.term] if success is not None else []
-    compiled, layout = compile_robot(nominal, (need for term in terms for need in term.needs), physics_dt)
+    terms += [entry.term for entry in events] + ([command] if command is not None else [])
+    compiled, layout = compile_robot(driven, (need for term in terms for need in term.needs), physics_dt)
     plants = domain if domain is not None else _domain(spec.get("domain"))
+    choice = engines.choose(engine or field(spec, "engine", str, "", default="auto"), compiled.model, draw=lambda: _draw(compiled, plants))
     return Task(
         name=name,
         robot=compiled,
@@ -194,18 +190,32 @@ def compile_task(
         action=action,
         latency_s=latency_s,
         observations=observations,
-        rewards=_unique(rewards),
+        rewards=rewards,
         terminations=terminations,
         resets=resets,
         training_resets=training_resets if training else (),
         training_share=share if training else 0.0,
+        training_curriculum=training_curriculum,
+        events=events,
+        curricula=curricula if training else {},
+        judged={name: curriculum.final for name, curriculum in curricula.items()},
+        actuators=actuators,
+        actuator_steps=actuator_steps,
+        action_drop=action_drop,
         command=command,
         success=success,
         domain=plants,
-        engine=engines.choose(
-            engine or field(spec, "engine", str, "", default="auto"), compiled.model, draw=lambda: _draw(compiled, plants)
-        ),
+        engine=choice,
+        digest=_digest(spec, only_training if training else {}, nominal, physics_dt, choice),
     )
+
+
+def _digest(spec: Mapping[str, Any], training: Mapping[str, Any], nominal: Robot, physics_dt: float, choice: engines.Choice) -> str:
+    """Of what decides how the task goes; not of names, and where something in the file may be overruled, of what counts."""
+    elsewhere = ("name", "summary", "model", "domain", "engine", "physics_dt", "training")
+    content, taught = ({name: value for name, value in part.items() if name not in elsewhere} for part in (spec, training))
+    parts = [content, taught, nominal.digest, physics_dt, choice.engine]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def compile_robot(robot: Robot, needs: Iterable[Need], physics_dt: float) -> tuple[Robot, SensorLayout]:
@@ -219,68 +229,6 @@ def compile_robot(robot: Robot, needs: Iterable[Need], physics_dt: float) -> tup
     return compiled, sensors.layout(compiled.model, names)
 
 
-class _Builder:
-    """Makes terms of entries `{term, params}`, and gives their errors a place."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def one(self, kind: str, entry: Mapping[str, Any], pointer: str, first: Scene | Robot, result: type[_T]) -> _T:
-        if not isinstance(entry, Mapping):
-            raise CoreError(f"a {kind} is a mapping with `term`, not {type(entry).__name__}", pointer=pointer)
-        name = field(entry, "term", str, pointer, required=True)
-        params = field(entry, "params", Mapping, pointer, default={})
-        factory = self._factory(kind, name, f"{pointer}/term")
-        _check_parameters(factory, params, name, pointer)
-        params = self._checked(kind, name, params, f"{pointer}/params")
-        try:
-            made = factory(first, **params)
-        except CoreError as error:
-            place = f"{pointer}/params{error.pointer}" if error.pointer and error.pointer.split("/")[1] in params else pointer
-            raise CoreError(error.message, where=error.where, pointer=place, hint=error.hint) from None
-        except (TypeError, ValueError) as error:
-            raise CoreError(
-                f"{kind} '{name}' refuses its parameters: {error}", pointer=f"{pointer}/params" if params else pointer
-            ) from error
-        if not isinstance(made, result):
-            raise CoreError(f"{kind} '{name}' gave a {type(made).__name__}, not a {result.__name__}", pointer=f"{pointer}/term")
-        return made
-
-    def _checked(self, kind: str, name: str, params: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
-        check = getattr(self._catalog, "check", None)
-        if check is None:
-            return params
-        try:
-            return cast("Mapping[str, Any]", check(kind, name, params, pointer=pointer))
-        except Exception as error:
-            raise _placed(error, pointer) from error
-
-    def _factory(self, kind: str, name: str, pointer: str) -> Callable[..., Any]:
-        try:
-            return self._catalog.load(kind, name)
-        except Exception as error:
-            raise _placed(error, pointer) from error
-
-
-def _placed(error: Exception, pointer: str) -> CoreError:
-    """A catalog's own kind of error: message, hint and place are kept, a missing place is added."""
-    message = str(getattr(error, "message", error))
-    return CoreError(message, pointer=getattr(error, "pointer", None) or pointer, hint=getattr(error, "hint", None))
-
-
-def _check_parameters(factory: Callable[..., Any], params: Mapping[str, Any], name: str, pointer: str) -> None:
-    signature = inspect.signature(factory).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
-        return
-    known = {parameter.name: parameter for parameter in signature if parameter.kind is parameter.KEYWORD_ONLY}
-    for key in params:
-        if key not in known:
-            raise unknown(f"parameter of '{name}':", key, known, pointer=f"{pointer}/params/{escape(str(key))}")
-    for key, parameter in known.items():
-        if parameter.default is parameter.empty and key not in params:
-            raise CoreError(f"'{name}' needs the parameter '{key}'", pointer=pointer)
-
-
 def _load(model: str, folder: Path | None) -> Robot:
     path = (folder or Path()) / model
     embedded = robots.model_path(model)
@@ -288,66 +236,6 @@ def _load(model: str, folder: Path | None) -> Robot:
         return Robot.load(path if path.is_file() or embedded is None else embedded)
     except CoreError as error:
         raise CoreError(error.message, where=error.where, pointer="/model", hint=error.hint) from None
-
-
-def _action(spec: Mapping[str, Any], build: _Builder, robot: Robot) -> tuple[Action, tuple[float, float]]:
-    keys(spec, (*_ENTRY, "latency"), "/action")
-    entry = {"term": spec.get("term", "affine"), "params": spec.get("params", {})}
-    action = build.one("action", entry, "/action", robot, Action)
-    return action, span(spec, "latency", "/action")
-
-
-def _observations(spec: Mapping[str, Any], build: _Builder, scene: Scene) -> dict[str, tuple[ObservationEntry, ...]]:
-    keys(spec, ("policy", "critic"), "/observations")
-    groups: dict[str, tuple[ObservationEntry, ...]] = {}
-    for group in ("policy", "critic"):
-        made = tuple(_observation(e, p, build, scene) for e, p in entries(spec, group, "/observations", required=group == "policy"))
-        groups[group] = (
-            _unique(made) if made else _unique(tuple(dataclasses.replace(e, noise=None, delay_s=(0.0, 0.0)) for e in groups["policy"]))
-        )
-    return groups
-
-
-def _observation(entry: Mapping[str, Any], pointer: str, build: _Builder, scene: Scene) -> ObservationEntry:
-    keys(entry, _OBSERVATION, pointer)
-    term = build.one("observation", entry, pointer, scene, Observation)
-    noise = build.one("noise", entry["noise"], f"{pointer}/noise", scene, Noise) if entry.get("noise") is not None else None
-    clip = span(entry, "clip", pointer, low=-math.inf) if entry.get("clip") is not None else None
-    scale = per_value(entry["scale"], term.size, f"{pointer}/scale") if entry.get("scale") is not None else None
-    history = entry.get("history", 1)
-    if not isinstance(history, int) or isinstance(history, bool) or history < 1:
-        raise CoreError(f"history is a whole number of at least 1, not {history!r}", pointer=f"{pointer}/history")
-    return ObservationEntry(
-        name=str(entry["term"]), term=term, noise=noise, clip=clip, scale=scale, delay_s=span(entry, "delay", pointer), history=history
-    )
-
-
-def _reward(entry: Mapping[str, Any], pointer: str, build: _Builder, scene: Scene) -> RewardEntry:
-    keys(entry, (*_ENTRY, "weight", "name"), pointer)
-    term = build.one("reward", entry, pointer, scene, Reward)
-    return RewardEntry(
-        name=field(entry, "name", str, pointer, default=str(entry["term"])), weight=number(entry, "weight", pointer), term=term
-    )
-
-
-def _training(spec: Mapping[str, Any], build: _Builder, scene: Scene) -> tuple[float, tuple[Reset, ...]]:
-    """Share of the episodes and the resets that begin them."""
-    keys(spec, ("share", "resets", "physics_dt"), "/training")
-    share = number(spec, "share", "/training", default=0.5)
-    if not 0 <= share <= 1:
-        raise CoreError(f"a share lies between 0 and 1, not {share:g}", pointer="/training/share")
-    resets = tuple(build.one("reset", e, p, scene, Reset) for e, p in entries(spec, "resets", "/training"))
-    return (share if resets else 0.0), resets
-
-
-def _success(entry: Any, build: _Builder, scene: Scene, episode_s: float) -> Success:
-    if not isinstance(entry, Mapping):
-        raise CoreError(f"success is a mapping with `term`, not {type(entry).__name__}", pointer="/success")
-    keys(entry, (*_ENTRY, "hold_s"), "/success")
-    hold_s = number(entry, "hold_s", "/success", default=scene.control_dt)
-    if not 0 < hold_s <= episode_s:
-        raise CoreError(f"hold_s {hold_s:g} s is not within the episode of {episode_s:g} s", pointer="/success/hold_s")
-    return Success(term=build.one("termination", entry, "/success", scene, Termination), hold_s=hold_s)
 
 
 def _draw(robot: Robot, domain: Domain | None) -> mujoco.MjModel:
@@ -365,13 +253,3 @@ def _domain(spec: Any) -> Domain | None:
         return Domain.from_mapping(spec)
     except CoreError as error:
         raise CoreError(error.message, where=error.where, pointer=f"/domain{error.pointer or ''}", hint=error.hint) from None
-
-
-def _unique(named: tuple[_Named, ...]) -> tuple[_Named, ...]:
-    """Entries with a number added to names that occur again."""
-    seen: Counter[str] = Counter()
-    result = []
-    for entry in named:
-        seen[entry.name] += 1
-        result.append(entry if seen[entry.name] == 1 else dataclasses.replace(entry, name=f"{entry.name}_{seen[entry.name]}"))
-    return tuple(result)

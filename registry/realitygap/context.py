@@ -130,9 +130,18 @@ class RunContext:
             fig.savefig(path, bbox_inches="tight", metadata={"Date": None})
         fig.savefig(path.with_suffix(".png"), dpi=130, bbox_inches="tight", metadata={"Software": None})
         pyplot.close(fig)
+        self._show(path)
+        return path
+
+    def picture(self, name: str) -> Path:
+        """Where a picture with ending (`swing.gif`, `.svg`, `.png` or `.jpg`) goes that the report shows, moving if it moves."""
+        path = self.artifact(f"figures/{name}")
+        self._show(path)
+        return path
+
+    def _show(self, path: Path) -> None:
         if (relative := path.relative_to(self.folder / "artifacts").as_posix()) not in self.figures:
             self.figures.append(relative)
-        return path
 
     def metric(self, name: str, value: float, step: float) -> None:
         """Adds a point of the curve `name` at `step`, which the report draws. A value that is not finite is kept as null."""

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 MARKERS: dict[str, tuple[str, ...]] = {
     "sim": ("jax", "mujoco", "mujoco/mjx", "equinox", "optax", "numpy", "scipy", "pyarrow", "h5py", "matplotlib"),
     "mcp": ("mcp",),
+    "onnx": ("onnx",),  # files are written without onnxruntime, which the extra brings too; only checking them needs it
     "ray": ("ray",),
 }
 """Extra of this distribution to modules that only it brings; `a/b` is a folder of package `a` that another distribution adds."""

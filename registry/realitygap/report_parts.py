@@ -88,14 +88,14 @@ def curves(path: Path) -> str:
 
 
 def figure(artifacts: Path, name: str) -> str:
-    """A figure, inside the page: as SVG, or as PNG when that is too large."""
+    """A figure, inside the page: as SVG, or as PNG when that is too large; a GIF moves."""
     path = artifacts / name
     smaller = path.with_suffix(".png")
     if (not path.is_file() or path.stat().st_size > _LARGEST_SVG) and smaller.is_file():
         path = smaller
     if not path.is_file():
         return ""
-    kind = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}.get(path.suffix)
+    kind = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}.get(path.suffix)
     if kind is None:
         return ""
     data = base64.b64encode(path.read_bytes()).decode()

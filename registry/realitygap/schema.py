@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -250,6 +251,11 @@ def _type_hint(error: Any, document: Document | None, pointer: str) -> str | Non
         try:
             float(error.instance)
         except ValueError:
-            return None
+            # 20 ms, 30 deg: a number with the name of a unit.
+            named = re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?\s*[^\s\d].*", error.instance)
+            unit, about = error.schema.get("x-unit"), error.schema.get("description")
+            return (
+                f"write the number alone, in {unit}" if named and unit else f"write the number alone: {about}" if named and about else None
+            )
         return "write it without quotes"
     return None

@@ -148,7 +148,7 @@ def _plain(text: str, event: Any) -> Any:
     if infinite := _INFINITE.match(text):
         return float(infinite[1] + "inf")
     if text in (".nan", ".NaN", ".NAN"):
-        raise Malformed("RG004", "'.nan' is no value that a document may hold", _span(event))
+        raise Malformed("RG004", "'.nan' is no value that a document may hold", _span(event), "give a number, or leave the key out")
     return text
 
 

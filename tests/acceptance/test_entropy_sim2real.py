@@ -1,4 +1,7 @@
-"""The main job as a user runs it: `skills run entropy-sim2real` on real logs, without arguments."""
+"""The main job on real logs: as a user runs it, without arguments, and as an assistant does through the SDK's client.
+
+In one file, which a parallel run of the tests keeps in one process, so the main job runs once.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,16 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+from mcp.types import ImageContent
 from workbench import skills
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -138,6 +146,16 @@ def test_a_picture_that_cannot_be_decoded_is_seen_as_broken(browser: str, tmp_pa
     assert sizes_in_a_browser(browser, page, tmp_path)[0]["images"] == [12, 0]
 
 
+def test_the_report_has_the_curves_the_rewards_and_a_film_of_the_policy(main_job: Any) -> None:
+    text = Path(main_job.document["outputs"]["report"]).read_text(encoding="utf-8")
+    train, validate = (re.search(rf'<section id="{step}">.*?</section>', text, re.DOTALL) for step in ("train", "validate"))
+    assert train
+    assert {"training", "rewards"} <= set(re.findall(r"<figcaption>(.*?)</figcaption>", train[0]))
+    assert "<polyline" in train[0]
+    assert validate
+    assert 'src="data:image/gif;base64,' in validate[0]
+
+
 def test_the_report_shows_its_plots_in_a_browser(main_job: Any, browser: str, tmp_path: Path) -> None:
     text = Path(main_job.document["outputs"]["report"]).read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)=["']https?:""", text), "the report must not load anything"
@@ -179,3 +197,51 @@ def _belongs(process: Path, home: Path) -> bool:
         return f"REALITYGAP_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0")
     except OSError:
         return False
+
+
+def test_an_assistant_closes_the_gap_through_run_handles(main_job: Any) -> None:
+    # In the home of the main job: what precedes the training is a hit there, so this costs a short training alone.
+    environment = {**os.environ, "REALITYGAP_HOME": str(main_job.home)}
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "realitygap.cli", "serve"], env=environment)
+
+    async def talk() -> None:
+        async with Client(parameters) as client:
+
+            async def call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+                answer = await client.call_tool(tool, arguments)
+                assert not answer.is_error, answer.content
+                document: dict[str, Any] = answer.structured_content or {}
+                return document
+
+            # A short training: whether the policy succeeds is another test's business.
+            document = await call("entropy_sim2real", {"env_steps": 20_000, "trials": 8, "wait_s": 1})
+            run_id = document["run_id"]
+            assert document["state"] == "running"
+            seen = [document["progress"]["fraction"] or 0.0]
+            with anyio.fail_after(840):
+                while document["state"] == "running":
+                    follow = document["next_steps"][0]
+                    assert follow["tool"] == "run_status"
+                    document = await call("run_status", {**follow["arguments"], "wait_s": 20})
+                    if document["state"] == "running":
+                        seen.append(document["progress"]["fraction"] or 0.0)
+            assert seen == sorted(seen)
+            assert document["state"] == "done"
+            assert set(document["outputs"]) | set(document.get("omitted", {})) >= PROMISED
+            outputs = document["outputs"]
+            for channel, gap in outputs["gap_identified"].items():
+                assert gap["rmse"] < outputs["gap_nominal"][channel]["rmse"]
+            low, high = outputs["success_interval"]
+            assert 0 <= low <= outputs["success_rate"] <= high <= 1
+            assert outputs["entropy_after"] < outputs["entropy_before"]
+
+            plot = next(name for name in document["artifacts"] if name.endswith(".png"))
+            (image,) = (await client.call_tool("artifact_read", {"run_id": run_id, "name": plot})).content
+            assert isinstance(image, ImageContent)
+
+            # The same call again is answered at once, from the cache.
+            again = await call("entropy_sim2real", {"env_steps": 20_000, "trials": 8, "wait_s": 50})
+            assert again["state"] == "done"
+            assert again["outputs"]["parameters"] == outputs["parameters"]
+
+    anyio.run(talk)

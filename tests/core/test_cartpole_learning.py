@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from taskbench import compiled
 
@@ -19,5 +21,5 @@ def test_sixty_thousand_steps_teach_the_cart_pole_to_balance() -> None:
     result = train(config, env, seed=0)
     env.close()
     # Upright in the middle pays 1.5 a second, 6 an episode; untrained, the pole has fallen within a second.
-    assert result.curves["return"][0] < 1.5
+    assert next(value for value in result.curves["return"] if math.isfinite(value)) < 1.5
     assert result.return_iqm > 4.0

@@ -20,6 +20,8 @@ from realitygap_core.errors import CoreError
 from realitygap_core.parameters import apply
 from realitygap_core.state import PhysicsState
 from realitygap_core.task import Task, compile_task
+from realitygap_core.task_entries import RewardEntry
+from realitygap_core.terms.term import Reward
 
 
 def make(name: str, *, domain: dict[str, Any] | None = None, engine: str = "mujoco", **changes: Any) -> Task:
@@ -203,8 +205,12 @@ def test_a_return_is_the_sum_of_weight_times_value_times_the_control_step() -> N
 
 
 def test_a_simulation_that_breaks_down_is_a_failure_with_finite_numbers() -> None:
-    env = Environment(make("pendulum-swingup"), num_envs=2, threads=1)
+    task = make("pendulum-swingup")
+    undefined = Reward(compute=lambda view: view.physics.qpos[0] / view.physics.qpos[0])  # as a quaternion of length 0 has no direction
+    task = dataclasses.replace(task, rewards=(*task.rewards, RewardEntry(name="undefined_at_rest", weight=-1.0, term=undefined)))
+    env = Environment(task, num_envs=2, threads=1)
     state = env.reset(jax.random.PRNGKey(0))
+    seen = np.array(env.observe(state)["policy"])
     qvel = np.array(state.physics.qvel)
     qvel[0] = 1e300
     state = dataclasses.replace(state, physics=state.physics.replace(qvel=qvel))
@@ -212,6 +218,10 @@ def test_a_simulation_that_breaks_down_is_a_failure_with_finite_numbers() -> Non
     assert transition.terminated_b.tolist() == [True, False]
     for leaf in jax.tree.leaves((transition, state.physics, state.episode)):
         assert np.isfinite(np.asarray(leaf)).all()
+    # It is counted, pays nothing, and leaves to be seen what was seen last.
+    assert transition.metrics["diverged"].tolist() == [1, 0]
+    assert (float(transition.reward_b[0]), float(transition.metrics["reward/undefined_at_rest"][0])) == (0, 0)
+    assert_array_equal(transition.next_observation["policy"][0], seen[0])
     env.close()
 
 
@@ -373,3 +383,34 @@ def test_both_engines_give_the_same_episodes_and_mjx_scans() -> None:
         assert_allclose(other.next_observation[group], one.next_observation[group], atol=2e-3)
         assert_allclose(other.observation[group], one.observation[group], atol=2e-3)
     assert_allclose(other.reward_b, one.reward_b, atol=1e-4)
+
+
+def test_parts_of_a_batch_stepped_apart_give_what_the_whole_batch_gives() -> None:
+    task = make("pendulum-swingup", episode_s=0.1)  # two episodes end in the eight steps
+    env = Environment(task, num_envs=256, threads=2)
+    whole = env.reset(jax.random.PRNGKey(0))
+    parts = env.split(whole)
+    assert [part.num_envs for part, _ in parts] == [128, 128]
+    states = [state for _, state in parts]
+    for action in actions(8, 256):
+        whole, expected = env.step(whole, jnp.asarray(action))
+        done = []
+        for index, (part, _) in enumerate(parts):
+            rows = slice(128 * index, 128 * (index + 1))
+            states[index], transition = part.step(states[index], jnp.asarray(action[rows]))
+            assert_allclose(transition.next_observation["policy"], expected.next_observation["policy"][rows], rtol=1e-5, atol=1e-6)
+            assert_allclose(transition.reward_b, expected.reward_b[rows], rtol=1e-5, atol=1e-6)
+            done.append(np.asarray(transition.truncated_b))
+        np.testing.assert_array_equal(np.concatenate(done), expected.truncated_b)
+    joined = env.join(states)
+    for one, other in zip(jax.tree.leaves(joined), jax.tree.leaves(whole), strict=True):
+        assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    env.close()
+
+
+@pytest.mark.parametrize(("num_envs", "parts"), [(1, 1), (200, 1), (256, 2), (640, 2), (1024, 4), (386, 2), (257, 1)])
+def test_the_number_of_parts_follows_from_the_batch_alone(num_envs: int, parts: int) -> None:
+    for threads in (1, 3):
+        env = Environment(make("pendulum-swingup"), num_envs=num_envs, threads=threads)
+        assert env._parts == parts
+        env.close()

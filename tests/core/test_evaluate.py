@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
@@ -15,12 +16,16 @@ from scipy.linalg import solve_continuous_are
 from taskbench import compiled
 
 from realitygap_core.domain import Domain
+from realitygap_core.environment import Environment
+from realitygap_core.errors import CoreError
 from realitygap_core.evaluate import Evaluation, Trial, evaluate
 from realitygap_core.policy import Policy
 from realitygap_core.ppo.networks import NetworkConfig
 from realitygap_core.ppo.update import PPOConfig, init_learner
 from realitygap_core.task import Task
-from realitygap_core.terms.term import Termination
+from realitygap_core.task_entries import RewardEntry
+from realitygap_core.terms.command_set import CommandSet
+from realitygap_core.terms.term import Command, Reward, Termination
 
 LINEAR = NetworkConfig(actor_hidden=(), critic_hidden=(), squash=False, std="global")
 
@@ -63,6 +68,15 @@ def test_an_lqr_gain_of_the_linearised_model_balances_the_cart_pole_in_the_envir
     assert pushed_away.success_rate == 0
 
 
+def test_a_reward_that_becomes_nan_is_told_with_environment_step_and_term() -> None:
+    task = compiled("cartpole-balance", episode_s=1, success=None)
+    late = Reward(compute=lambda view: jnp.where(view.episode_time > 0.095, jnp.nan, 0.0))
+    broken = dataclasses.replace(task, rewards=(*task.rewards, RewardEntry(name="late", weight=1.0, term=late)))
+    with pytest.raises(CoreError, match=r"reward 'late' is nan in environment 0, step 4") as error:
+        evaluate(linear_policy(task, np.zeros(5)), broken, trials=4)
+    assert "look at that term" in str(error.value.hint)
+
+
 def test_a_trial_records_the_first_limit_that_was_passed_when_and_the_return_up_to_it() -> None:
     task = compiled("cartpole-balance", episode_s=3, success=None)
     judged = evaluate(linear_policy(task, np.zeros(5)), task, trials=8, seed=2)
@@ -77,6 +91,8 @@ def test_a_trial_records_the_first_limit_that_was_passed_when_and_the_return_up_
         paid = (1 + np.cos(angle)) / 2 + 0.5 * np.exp(-(position**2))
         expected = 0.02 * np.sum(paid[: passed + 1])
         assert trial.episode_return == pytest.approx(expected, rel=1e-3)
+        assert trial.rewards["joint_near"] == pytest.approx(0.02 * np.sum(0.5 * np.exp(-(position[: passed + 1] ** 2))), rel=1e-3)
+        assert sum(trial.rewards.values()) == pytest.approx(trial.episode_return, rel=1e-5)
     assert judged.failures == {"joint_outside": 8}
 
 
@@ -96,7 +112,15 @@ def test_a_seed_gives_the_same_trials_again_and_another_gives_others_all_within_
 def test_rate_interval_and_failures_follow_from_the_trials() -> None:
     def trial(failure: str | None) -> Trial:
         return Trial(
-            success=failure is None, failure=failure, failed_at_s=None, held_s=0, fraction_held=0, episode_return=0, largest={}, plant={}
+            success=failure is None,
+            failure=failure,
+            failed_at_s=None,
+            held_s=0,
+            fraction_held=0,
+            episode_return=0,
+            rewards={},
+            largest={},
+            plant={},
         )
 
     judged = Evaluation(trials=tuple(trial(reason) for reason in [None, "b", "a", "b"] + [None] * 6), first={})
@@ -107,6 +131,21 @@ def test_rate_interval_and_failures_follow_from_the_trials() -> None:
     z, p, n = 1.959964, 0.7, 10
     middle, half, below = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)), 1 + z**2 / n
     assert_allclose(judged.success_interval, ((middle - half) / below, (middle + half) / below), rtol=1e-6)
+
+
+def test_a_termination_is_judged_by_the_command_that_held_during_the_step_as_in_training() -> None:
+    task = compiled("cartpole-balance", episode_s=0.2, success=None)
+    drawn = Command(labels=(), hidden=("steps",), sample=lambda key: jnp.zeros(1), every_s=math.inf, update=lambda view, value: value + 1)
+    changed = Termination(compute=lambda view: jnp.where(view.command[0] >= 3, -1, 0))
+    counted = dataclasses.replace(task, command=CommandSet((drawn,), task.control_dt), terminations=(("changed", changed),))
+    judged = evaluate(linear_policy(counted, np.zeros(5)), counted, trials=1)
+    env = Environment(counted, num_envs=1, threads=1)
+    state, step, ended = env.reset(jax.random.PRNGKey(0)), 0, False
+    while not ended:
+        state, transition = env.step(state, jnp.zeros((1, 1)))
+        step, ended = step + 1, bool(transition.terminated_b[0])
+    env.close()
+    assert judged.trials[0].failed_at_s == pytest.approx(step * task.control_dt)
 
 
 def test_without_a_criterion_a_trial_succeeds_only_where_a_termination_says_so() -> None:

@@ -220,17 +220,22 @@ def test_a_draw_that_does_not_fit_into_the_plants_given_is_refused(robot):
         applier.plants(np.ones((2, 1)), into=applier.plants(np.ones((1, 1))))
 
 
-@pytest.mark.parametrize("kind", ["command_rate", "command_scale", "sensor_scale", "velocity_gain", "friction", "damping", "delay"])
+@pytest.mark.parametrize(
+    "kind", ["command_rate", "command_scale", "sensor_scale", "velocity_gain", "friction", "contact_time", "damping", "delay"]
+)
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_what_was_identified_once_lies_within_the_bounds_of_a_second_identification(kind, factor):
     # A value that a first fit found becomes the nominal one of the model that it saved.
     text = XML.replace('<motor name="hip" joint="hip" gear="2"/>', '<motor name="hip" joint="hip" ctrlrange="-1 1"/>')
-    start = {"command_rate": 700.0, "friction": 1.0, "damping": 0.2, "delay": 0.01, "velocity_gain": 0.5}.get(kind, 1.0)
-    target = {"sensor_scale": "knee", "friction": "shin", "damping": "knee"}.get(kind, "hip")
+    start = {"command_rate": 700.0, "friction": 1.0, "contact_time": 0.02, "damping": 0.2, "delay": 0.01, "velocity_gain": 0.5}.get(
+        kind, 1.0
+    )
+    target = {"sensor_scale": "knee", "friction": "shin", "contact_time": "shin", "damping": "knee"}.get(kind, "hip")
     plant = save_and_load(Robot.from_xml(text), {f"{kind}[{target}]": start * factor})
     info = describe(plant, f"{kind}[{target}]")
     assert info.nominal == pytest.approx(start * factor, rel=1e-5)
     assert info.low <= info.nominal <= info.high
+    assert info.low < info.high
 
 
 def save_and_load(robot, values):

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from realitygap_core.errors import CoreError
 from realitygap_core.ppo.advantages import gae
-from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM, ActionDistribution, kl_divergence, log_tanh_slope
+from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM, Categorical, Gaussian, kl_divergence, log_tanh_slope
 from realitygap_core.ppo.losses import clipped_surrogate
 from realitygap_core.ppo.normalizer import Normalizer
 from realitygap_core.ppo.temperature import Temperature, TemperatureConfig, update_temperature
@@ -74,26 +74,26 @@ def test_advantages_equal_a_loop_over_episodes(seed):
 
 
 def test_density_of_the_squashed_action_integrates_to_one_and_gives_its_entropy():
-    distribution = ActionDistribution(jnp.array([0.4]), jnp.log(jnp.array([0.8])), True)
+    distribution = Gaussian(jnp.array([0.4]), jnp.log(jnp.array([0.8])), True)
     u = jnp.linspace(-7, 7, 200_001)[:, None]
     action = np.tanh(np.asarray(u, np.float64))[:, 0]
     density = np.exp(np.asarray(jax.vmap(distribution.log_prob)(u), np.float64))
     assert_allclose(np.trapezoid(density, action), 1.0, rtol=1e-3)
     entropy = -np.trapezoid(density * np.log(density + 1e-300), action)
-    batch = ActionDistribution(jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), math.log(0.8)), True)
+    batch = Gaussian(jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), math.log(0.8)), True)
     assert_allclose(batch.entropy(jax.random.PRNGKey(0)).mean(), entropy, atol=0.01)
 
 
 @pytest.mark.parametrize(("std", "entropy"), [(0.3, 0.128), (0.87, 0.682), (1.5, 0.42), (3.0, -1.10)])
 def test_entropy_of_the_executed_action_falls_when_the_gaussian_saturates(std, entropy):
-    batch = ActionDistribution(jnp.zeros((400_000, 1)), jnp.full((400_000, 1), math.log(std)), True)
+    batch = Gaussian(jnp.zeros((400_000, 1)), jnp.full((400_000, 1), math.log(std)), True)
     measured = float(batch.entropy(jax.random.PRNGKey(1)).mean())
     assert measured == pytest.approx(entropy, abs=0.02)
     assert measured < ENTROPY_LIMIT_PER_DIM
 
 
 def test_entropy_of_an_unsquashed_gaussian_is_exact():
-    distribution = ActionDistribution(jnp.zeros(2), jnp.log(jnp.array([0.5, 2.0])), False)
+    distribution = Gaussian(jnp.zeros(2), jnp.log(jnp.array([0.5, 2.0])), False)
     assert_allclose(distribution.entropy(jax.random.PRNGKey(0)), math.log(2 * math.pi * math.e) + math.log(0.5) + math.log(2.0), rtol=1e-6)
 
 
@@ -103,7 +103,7 @@ def test_slope_of_tanh_stays_finite_where_tanh_is_one_in_single_precision():
 
 
 def test_kl_divergence_is_that_of_gaussians_by_quadrature():
-    p, q = ActionDistribution(jnp.array([0.2]), jnp.array([-0.5]), True), ActionDistribution(jnp.array([-0.1]), jnp.array([0.1]), True)
+    p, q = Gaussian(jnp.array([0.2]), jnp.array([-0.5]), True), Gaussian(jnp.array([-0.1]), jnp.array([0.1]), True)
     u = np.linspace(-8, 8, 100_001)
     log_p, log_q = (-0.5 * ((u - m) / np.exp(s)) ** 2 - s - 0.5 * np.log(2 * np.pi) for m, s in ((0.2, -0.5), (-0.1, 0.1)))
     assert_allclose(kl_divergence(p, q), np.trapezoid(np.exp(log_p) * (log_p - log_q), u), rtol=1e-5)
@@ -146,6 +146,26 @@ def test_temperature_falls_with_too_much_entropy_rises_with_too_little_and_stays
         assert float(update_temperature(state, config, jnp.float32(entropy), none).log_alpha) == limit
 
 
+def test_a_step_of_the_temperature_is_hand_computed_and_its_clamp_does_not_wind_up():
+    config = TemperatureConfig(target_entropy_per_dim=0.0, initial=1.0, learning_rate=0.1, proportional=2.0, log_alpha_range=(-3.0, 2.0))
+    state, values = Temperature(config), []
+    for entropy in (0.5, 0.2, 0.2, 5.0, 5.0, 4.0):
+        state = update_temperature(state, config, jnp.float32(entropy), jnp.float32(0))
+        values.append(float(state.log_alpha))
+    # -0.1 * 0.5 = -0.05; -0.1 * 0.2 + 2 * 0.3 = 0.58; -0.1 * 0.2 = -0.02; then far below -3, twice;
+    # and from -3, however long it stayed there: -0.1 * 4 + 2 * 1 = 1.6.
+    assert_allclose(values, [-0.05, 0.53, 0.51, -3.0, -3.0, -1.4], rtol=1e-5)
+
+
+def test_only_a_fixed_temperature_may_be_zero_and_then_there_is_no_entropy_term():
+    none = TemperatureConfig(mode="fixed", initial=0.0)
+    none.validate((-math.inf, math.inf))
+    assert float(update_temperature(Temperature(none), none, jnp.float32(3.0), jnp.float32(0)).alpha) == 0.0
+    for mode in ("auto", "schedule"):
+        with pytest.raises(CoreError, match="must be positive"):
+            TemperatureConfig(mode=mode, initial=0.0).validate((-math.inf, math.inf))
+
+
 def test_fixed_and_scheduled_temperatures_ignore_the_entropy():
     fixed = TemperatureConfig(mode="fixed", initial=0.02)
     assert float(update_temperature(Temperature(fixed), fixed, jnp.float32(5.0), jnp.float32(0.5)).alpha) == pytest.approx(0.02)
@@ -157,8 +177,8 @@ def test_fixed_and_scheduled_temperatures_ignore_the_entropy():
 
 def test_a_target_that_no_squashed_action_can_have_is_refused():
     with pytest.raises(CoreError, match=r"0\.693"):
-        TemperatureConfig(target_entropy_per_dim=0.7).validate(squash=True)
-    TemperatureConfig(target_entropy_per_dim=0.7).validate(squash=False)
+        TemperatureConfig(target_entropy_per_dim=0.7).validate((-math.inf, ENTROPY_LIMIT_PER_DIM))
+    TemperatureConfig(target_entropy_per_dim=0.7).validate((-math.inf, math.inf))
 
 
 def test_normalizer_in_batches_equals_all_at_once():
@@ -182,3 +202,23 @@ def test_normalizer_leaves_what_it_has_not_seen_and_survives_a_constant():
 def test_a_training_without_steps_is_refused(name: str) -> None:
     with pytest.raises(CoreError, match=f"{name} is 0, it must be at least 1"):
         PPOConfig(**{name: 0}).validate(64)
+
+
+def test_categorical_entropy_divergence_and_probabilities_are_hand_computed():
+    # Probabilities 1/2, 1/4, 1/4 and 1/3 each: entropies 1.5 log 2 and log 3; KL(p || q) = log 3 - H(p) in the first dimension.
+    p = Categorical(jnp.log(jnp.array([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3]])))
+    q = Categorical(jnp.zeros((2, 3)))
+    assert_allclose(p.entropy(jax.random.PRNGKey(0)), 1.5 * math.log(2) + math.log(3), rtol=1e-6)
+    assert_allclose(kl_divergence(p, q), math.log(3) - 1.5 * math.log(2), rtol=1e-5)
+    assert_allclose(p.log_prob(jnp.array([0, 2])), math.log(0.5) + math.log(1 / 3), rtol=1e-6)
+    assert_allclose(p.execute(jnp.array([0, 2])), [-1.0, 1.0])
+    assert_allclose(p.mode()[0], -1.0)
+    draws = np.asarray(jax.vmap(p.sample)(jax.random.split(jax.random.PRNGKey(1), 20_000)))
+    assert_allclose(np.bincount(draws[:, 0]) / 20_000, [0.5, 0.25, 0.25], atol=0.015)
+
+
+def test_a_categorical_target_lies_between_zero_and_the_logarithm_of_the_choices():
+    for target in (-0.5, 0.0, math.log(3), 2.0):
+        with pytest.raises(CoreError, match="cannot be reached"):
+            TemperatureConfig(target_entropy_per_dim=target).validate((0.0, math.log(3)))
+    TemperatureConfig(target_entropy_per_dim=0.5).validate((0.0, math.log(3)))

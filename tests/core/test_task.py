@@ -14,7 +14,10 @@ from realitygap_core.errors import CoreError
 from realitygap_core.robot import Robot
 from realitygap_core.task import Task, compile_task
 
-EMBEDDED = ("qube-swingup", "cartpole-balance", "cartpole-swingup", "pendulum-swingup")
+EMBEDDED = (
+    "qube-swingup", "cartpole-balance", "cartpole-swingup", "pendulum-swingup", "acrobot-swingup", "pendubot-swingup", "reacher",
+    "hopper-hop", "cheetah-run", "walker-run", "quadruped-velocity", "biped-velocity",
+)  # fmt: skip
 
 
 def compiled(name: str, **changes: Any) -> Task:
@@ -26,7 +29,7 @@ def test_each_embedded_task_compiles_and_says_when_it_is_solved(name: str) -> No
     task = compiled(name)
     assert task.name == name
     assert task.success is not None
-    assert task.episode_steps == round(task_spec(name)["episode_s"] / 0.02)
+    assert task.episode_steps == round(task_spec(name)["episode_s"] / task_spec(name)["control_dt"])
 
 
 def test_the_qube_task_is_the_one_that_validation_judges() -> None:
@@ -143,7 +146,7 @@ def put(spec: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
             "no joint 'slyder'",
             "slider",
         ),
-        ("/events", [{"term": "push"}], "/events", "events are not there yet", None),
+        ("/events", [{"term": "joint_kik"}], "/events/0/term", "no event 'joint_kik'", "joint_kick"),
         ("/domain", {"schema": 1, "parameters": {}}, "/domain/parameters", "at least one parameter", None),
     ],
 )

@@ -15,7 +15,7 @@ from realitygap_core.errors import CoreError
 from realitygap_core.robot import Robot
 from realitygap_core.state import PhysicsState
 from realitygap_core.task import compile_robot
-from realitygap_core.terms import actions, commands, noise, observations, pipeline, resets, rewards, terminations
+from realitygap_core.terms import actions, commands, noise, observations, pipeline, resets, rewards, swingup_rewards, terminations
 from realitygap_core.terms.term import Observation, Scene, View
 
 ROBOT = Robot.from_xml(
@@ -131,6 +131,16 @@ def test_rewards_have_the_values_of_their_formulas() -> None:
     assert_allclose(see(rewards.alive(SCENE)), 1)
 
 
+def test_a_calm_swing_up_is_the_product_of_its_four_factors() -> None:
+    term = swingup_rewards.calm_swingup(SCENE, hinge="turn", slide="lift", middle=2.0, speed=5.0)
+    assert_allclose(see(term), 1.0)
+    # Leaning by 60 degrees: 3/4. Half of `middle` and half of `speed`: (1 + 0.1^(1/4)) / 2 each. Action 0.5: (4 + 0.75) / 5.
+    half = (1 + 0.1**0.25) / 2
+    got = see(term, lift=1.0, turn=math.pi / 3, velocity=(0, 2.5, 0), action=(-0.1, 0.5))
+    assert_allclose(got, 0.75 * half * half * 0.95, rtol=1e-5)
+    assert_allclose(see(term, turn=math.pi), 0.0, atol=1e-6)
+
+
 def test_a_hinge_that_turns_freely_is_near_its_target_after_a_full_turn_and_a_limited_one_is_not() -> None:
     free, limited = rewards.joint_near(SCENE, joint="turn", width=0.1), rewards.joint_near(SCENE, joint="wrist", width=0.1)
     assert_allclose(see(free, turn=2 * math.pi), 1, atol=1e-5)
@@ -177,12 +187,33 @@ def test_actions_cover_the_range_of_each_actuator_and_nothing_outside() -> None:
         actions.affine(ROBOT, actuators=["a"], limits=[-3, 3])
 
 
+def test_a_pose_offset_is_about_the_keyframes_command_and_within_the_range() -> None:
+    robot = Robot.from_xml(
+        """<mujoco><worldbody><body><joint name="j"/><geom size=".1"/></body></worldbody>
+          <actuator><position name="servo" joint="j" kp="5" ctrlrange="-1 1"/></actuator>
+          <keyframe><key name="stand" ctrl="0.7"/><key name="sit" ctrl="-0.2"/></keyframe></mujoco>"""
+    )
+    stand, sit = actions.pose_offset(robot, scale=0.5), actions.pose_offset(robot, scale=0.5, keyframe="sit")
+    assert_allclose([stand.command(jnp.array([v]))[0] for v in (-1, 0, 0.4, 1)], [0.2, 0.7, 0.9, 1.0], rtol=1e-6)
+    assert_allclose(sit.command(jnp.array([1.0]))[0], 0.3, rtol=1e-6)
+    with pytest.raises(CoreError, match="no keyframe 'sitt'") as error:
+        actions.pose_offset(robot, scale=0.5, keyframe="sitt")
+    assert error.value.hint == "did you mean 'sit'?"
+
+
 def test_commands_are_drawn_within_their_ranges() -> None:
     command = commands.uniform(SCENE, ranges={"speed": [1, 2], "turn": [-1, 0]})
     draws = jax.vmap(command.sample)(jax.random.split(jax.random.PRNGKey(0), 500))
     assert command.labels == ("speed", "turn")
     assert_allclose(draws.min(0), [1, -1], atol=0.02)
     assert_allclose(draws.max(0), [2, 0], atol=0.02)
+
+
+def test_a_choice_is_one_of_its_values_each_as_likely() -> None:
+    command = commands.choice(SCENE, name="gait", values=[0, 1, 4])
+    draws = jax.vmap(command.sample)(jax.random.split(jax.random.PRNGKey(0), 3000))
+    assert (command.labels, draws.shape) == (("gait",), (3000, 1))
+    assert_allclose([(draws == value).mean() for value in (0, 1, 4)], 1 / 3, atol=0.03)
 
 
 def test_noise_has_the_spread_it_says_and_a_bias_that_stays() -> None:
@@ -226,7 +257,7 @@ def test_a_stateful_observation_carries_its_state_through_the_episode() -> None:
     term = Observation(
         labels=("sum",),
         unit="1",
-        initial=lambda view: jnp.zeros(1),
+        initial=lambda view, key: jnp.zeros(1),
         compute=lambda view, carry: (carry + view.episode_time, carry + view.episode_time),
     )
     entry = pipeline.ObservationEntry(name="sum", term=term)

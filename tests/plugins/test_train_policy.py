@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
+from matplotlib import pyplot
 
 from realitygap.context import RunContext
 from realitygap_core.errors import CoreError
 from realitygap_core.policy import Policy
+from realitygap_core.ppo.guard import BREAKDOWN
+from realitygap_core.ppo.update import PPOConfig
 from realitygap_core.robots import model_path, task_path
-from realitygap_plugins.entropy_ppo.skill import train_policy
+from realitygap_plugins.entropy_ppo import figures
+from realitygap_plugins.entropy_ppo.skill import _warn, train_policy
 from realitygap_plugins.transfer.skill import validate_transfer
 
 TINY = {"task": str(task_path("cartpole-balance")), "env_steps": 512, "num_envs": 8, "hidden": [16], "seed": 1, "engine": "mujoco"}
@@ -47,26 +52,17 @@ def test_outputs_are_those_of_the_contract_and_consistent(trained):
     assert 0 <= outputs["compile_s"] < outputs["wall_s"]
     assert len(outputs["digest"]) == 64
     assert (folder / "metrics.jsonl").read_text().count('"policy_entropy"') == 2
+    assert all((folder / f"artifacts/figures/{name}.svg").is_file() for name in ("training", "rewards"))
     assert {path.name for path in Path(outputs["policy"]).iterdir()} == {
-        "weights.npz", "contract.yaml", "task.yaml", "model.xml", "provenance.json", "domain.yaml"
+        "weights.npz", "contract.yaml", "task.yaml", "model.xml", "provenance.json", "domain.yaml", "events.jsonl"
     }  # fmt: skip
-
-
-def test_the_bundle_acts_the_same_in_numpy_and_in_jax_after_loading(trained):
-    policy = Policy.load(trained[1]["policy"])
-    size = sum(len(entry["labels"]) for entry in policy.contract["observations"])
-    observation = np.random.default_rng(0).normal(size=(5, size)).astype(np.float32)
-    np.testing.assert_allclose(policy.act(observation), policy.apply(observation), rtol=1e-4, atol=1e-5)
-    assert np.ptp(policy.act(observation[0], np.random.default_rng(1)) - policy.act(observation[0], np.random.default_rng(2))) == 0
-    assert np.all(policy.act(observation[0], np.random.default_rng(1)) != policy.act(observation[0], np.random.default_rng(2)))
-    with pytest.raises(CoreError, match=f"must have {size} entries"):
-        policy.act(observation[:, :-1])
 
 
 def test_validation_counts_every_trial_once(trained, tmp_path):
     run = context(tmp_path)
     outputs = validate_transfer(
-        {"policy": trained[1]["policy"], "trials": 12, "pseudo_real": str(model_path("cartpole")), "pseudo_real_trials": 4}, run
+        {"policy": trained[1]["policy"], "trials": 12, "film": False, "pseudo_real": str(model_path("cartpole")), "pseudo_real_trials": 4},
+        run,
     )
     failed = sum(outputs["failures"].values())
     assert outputs["success_rate"] == pytest.approx(1 - failed / 12)
@@ -76,6 +72,30 @@ def test_validation_counts_every_trial_once(trained, tmp_path):
     rows = Path(outputs["records"]).read_text().splitlines()
     assert len(rows) == 13
     assert "mass[pole]" in rows[0]
+
+
+def test_physics_that_broke_down_is_told_with_its_share_and_the_states_outlive_the_checkpoints(tmp_path):
+    run = context(tmp_path)
+    kept = run.checkpoint("ppo") / BREAKDOWN
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(b"states")
+    curves = {"temperature": [0.1, 0.1], "episodes": [30.0, 10.0], "diverged": [0.0, 2.0]}
+    result = SimpleNamespace(curves=curves, return_iqm=1.0, diverged_at="environment 5, step 3 of update 2")
+    _warn(result, PPOConfig(), run)
+    (warning,) = run.warnings
+    assert "2 of 40 training episodes (5 %)" in warning
+    assert "the first in environment 5, step 3 of update 2" in warning
+    assert "`physics_dt`" in warning
+    assert run.artifact(BREAKDOWN).read_bytes() == b"states"
+
+
+@pytest.mark.parametrize(("mode", "lines"), [("auto", 2), ("fixed", 1), ("schedule", 1)])
+def test_only_a_tuned_temperature_has_a_target_in_the_figure(mode, lines):
+    names = ("env_steps", "return", "success", "policy_entropy", "target_entropy", "temperature")
+    header = {"config": {"temperature": {"mode": mode}}}
+    fig = figures.training(SimpleNamespace(curves={name: [0.1, 0.2] for name in names}, header=header))
+    assert len(fig.axes[2].lines) == lines
+    pyplot.close(fig)
 
 
 def test_a_damaged_bundle_is_refused(trained, tmp_path):

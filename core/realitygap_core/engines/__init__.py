@@ -6,6 +6,7 @@ Both have `step(plants, state, ctrl_bsu)` and `settle(plants, state)`, and after
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import jax
@@ -36,25 +37,35 @@ def choose(engine: str, model: mujoco.MjModel, *, device: str | None = None, dra
       draw: gives the model of one draw of the domain, for what draws differ in and MJX does not have.
 
     Raises:
-        CoreError: unknown engine, a native delay in the model, or `mjx` asked for and the model uses what it does not have.
+        CoreError: unknown engine, a native delay in the model, no device, or `mjx` asked for and the model uses what it does not have.
     """
     if engine not in NAMES:
         raise unknown("engine", engine, NAMES, pointer="/engine")
     check(model)
-    platform = device or jax.default_backend()
+    place = device or platform()
     if engine == "mujoco":
         return Choice("mujoco", "asked for")
     if engine == "mjx":
-        problem = mjx_problem(model)
+        problem = mjx_problem(model, draw)
         if problem:
             raise CoreError(f"MJX cannot run this model: {problem}", pointer="/engine", hint="use `engine: mujoco`")
-        return Choice("mjx", "asked for")
-    if platform == "cpu":
+        return Choice("mjx", "asked for" if place != "cpu" else "asked for; JAX runs on a CPU, where C MuJoCo is many times faster")
+    if place == "cpu":
         return Choice("mujoco", "JAX runs on a CPU, where C MuJoCo on a thread pool is the faster engine")
     problem = mjx_problem(model, draw)
     if problem:
-        return Choice("mujoco", f"there is a {platform}, but MJX cannot run this model: {problem}")
-    return Choice("mjx", f"JAX runs on a {platform}")
+        return Choice("mujoco", f"there is a {place}, but MJX cannot run this model: {problem}")
+    return Choice("mjx", f"JAX runs on a {place}")
+
+
+def platform() -> str:
+    """What JAX computes on: `cpu`, `gpu` or `tpu`. Raises CoreError where it has been told to use what is not there."""
+    try:
+        return jax.default_backend()
+    except (RuntimeError, AssertionError) as error:  # the latter where JAX was built without the platform
+        asked = f" (JAX_PLATFORMS={os.environ['JAX_PLATFORMS']})" if "JAX_PLATFORMS" in os.environ else ""
+        message = " ".join(f"JAX finds no device to compute on{asked} {error}".split())
+        raise CoreError(message, hint="unset JAX_PLATFORMS, or set it to cpu") from None
 
 
 def check(model: mujoco.MjModel) -> None:

@@ -1,8 +1,11 @@
-"""The loss of one minibatch: clipped surrogate, value error, entropy (Schulman et al. 2017, arXiv 1707.06347, equations 7 and 9)."""
+"""The losses of one minibatch: clipped surrogate and entropy for the actor, squared error for the critic.
+
+Schulman et al. 2017, arXiv 1707.06347, equations 7 and 9.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,32 +15,43 @@ from realitygap_core.ppo.distributions import ActionDistribution, kl_divergence
 from realitygap_core.ppo.networks import ActorCritic
 
 
-class Minibatch(eqx.Module):
-    """What one gradient step sees; N samples, observations already normalised."""
+class ActorBatch(eqx.Module):
+    """What one gradient step of the actor sees; N samples, observations already normalised. With a memory [N] is [T, B]: sequences."""
 
-    policy_observation: jax.Array
+    observation: jax.Array
     """[N, policy size]"""
-    critic_observation: jax.Array
-    """[N, critic size]"""
     raw_action: jax.Array
-    """Sample before squashing [N, n]."""
+    """Sample before squashing, or index of the value [N, n]."""
     behaviour: ActionDistribution
-    """Of the policy that acted, mean and log_std [N, n]."""
+    """Of the policy that acted [N, n]."""
     log_prob: jax.Array
     """Of the action under that policy [N]."""
     advantage: jax.Array
     """[N], already scaled for the whole rollout."""
-    value_target: jax.Array
+    fresh: jax.Array | None
+    """True where an episode begins [T, B]; None without a memory."""
+    memory: Any
+    """What is remembered before the first step [B, s]; None without a memory."""
+
+
+class CriticBatch(eqx.Module):
+    """What one gradient step of the critic sees, as `ActorBatch`."""
+
+    observation: jax.Array
+    """[N, critic size]"""
+    target: jax.Array
     """Normalised return [N]."""
+    fresh: jax.Array | None
+    """True where an episode begins [T, B]; None without a memory."""
+    memory: Any
+    """What is remembered before the first step [B, s]; None without a memory."""
 
 
-class LossParts(NamedTuple):
+class ActorParts(NamedTuple):
     """Scalars of one minibatch."""
 
     surrogate: jax.Array
     """Clipped surrogate, to be maximised; in units of the advantage."""
-    value: jax.Array
-    """Mean squared error of the normalised value, times one half."""
     entropy: jax.Array
     """Of the executed action, nats, summed over dimensions."""
     kl: jax.Array
@@ -52,24 +66,27 @@ def clipped_surrogate(log_prob_n: jax.Array, old_log_prob_n: jax.Array, advantag
     return jnp.minimum(ratio_n * advantage_n, jnp.clip(ratio_n, 1.0 - clip, 1.0 + clip) * advantage_n)
 
 
-def ppo_loss(
-    network: ActorCritic, batch: Minibatch, alpha: jax.Array, key: jax.Array, *, clip: float, value_weight: float
-) -> tuple[jax.Array, LossParts]:
-    """- surrogate + value_weight * value error - alpha * entropy, averaged over the minibatch.
+def actor_loss(actor: ActorCritic, batch: ActorBatch, key: jax.Array, *, alpha: jax.Array, clip: float) -> tuple[jax.Array, ActorParts]:
+    """- surrogate - alpha * entropy, averaged over the minibatch.
 
     The entropy is that of the executed action and enters state by state. That is a bonus on each visited state, not maximum-entropy
     reinforcement learning, where the entropies of later states would be part of the return.
     """
-    distribution = network.distribution(batch.policy_observation)
+    distribution = actor.distributions(batch.observation, batch.memory, batch.fresh)
     log_prob_n = distribution.log_prob(batch.raw_action)
     surrogate = clipped_surrogate(log_prob_n, batch.log_prob, batch.advantage, clip).mean()
-    value = 0.5 * jnp.square(network.value(batch.critic_observation) - batch.value_target).mean()
     entropy = distribution.entropy(key).mean()
-    parts = LossParts(
+    parts = ActorParts(
         surrogate=surrogate,
-        value=value,
         entropy=entropy,
         kl=kl_divergence(batch.behaviour, distribution).mean(),
         clip_fraction=(jnp.abs(jnp.exp(log_prob_n - batch.log_prob) - 1.0) > clip).mean(),
     )
-    return -surrogate + value_weight * value - alpha * entropy, parts
+    return -surrogate - alpha * entropy, parts
+
+
+def critic_loss(critic: ActorCritic, batch: CriticBatch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Half the mean squared error of the normalised value, twice: to be differentiated, and to be logged. Nothing is random here."""
+    del key
+    loss = 0.5 * jnp.square(critic.values(batch.observation, batch.memory, batch.fresh) - batch.target).mean()
+    return loss, loss

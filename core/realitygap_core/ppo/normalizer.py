@@ -6,12 +6,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+LIMIT = 10.0
+"""Standard deviations at which a normalised vector is cut off."""
+
 
 class Normalizer(eqx.Module):
     """Statistics of everything seen so far; the first batch replaces the initial mean 0 and variance 1."""
 
     count: jax.Array
-    """Number of vectors seen, a float: exact up to 2^24 batches' worth."""
+    """Number of vectors seen, a float: exact up to 2^24 batches where all have the same size, as in a training; else up to 2^24 vectors."""
     mean: jax.Array
     """[n]"""
     m2: jax.Array
@@ -42,7 +45,7 @@ class Normalizer(eqx.Module):
         )
         return updated
 
-    def normalize(self, x: jax.Array, *, limit: float = 10.0) -> jax.Array:
+    def normalize(self, x: jax.Array, *, limit: float = LIMIT) -> jax.Array:
         """(x - mean) / std [..., n], clipped to `limit` standard deviations."""
         return jnp.clip((x - self.mean) / self.std, -limit, limit)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 
-from realitygap_core.errors import CoreError
+from realitygap_core.errors import CoreError, unknown
 from realitygap_core.robot import Robot
 from realitygap_core.terms.term import Action
 
@@ -40,12 +41,36 @@ def affine(
     return Action(actuators=names, command=command, low=tuple(low.tolist()), high=tuple(high.tolist()))
 
 
+def pose_offset(robot: Robot, *, scale: float, keyframe: str | None = None, actuators: Sequence[str] | None = None) -> Action:
+    """Action 0 is the command of a keyframe (the model's first), action +-1 is `scale` away from it; what leaves the range is cut off.
+
+    Raises:
+        CoreError: no keyframe, or as for `affine`.
+    """
+    whole = affine(robot, actuators=actuators)
+    model = robot.model
+    names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_KEY, index) or "" for index in range(model.nkey)]
+    if (keyframe is not None and keyframe not in names) or not names:
+        raise unknown("keyframe", keyframe or "", names, pointer="/keyframe")
+    key_ctrl = model.key_ctrl[names.index(keyframe) if keyframe is not None else 0]
+    middle = np.array([key_ctrl[robot.actuator(name).id] for name in whole.actuators])
+
+    def command(action_n: jax.Array) -> jax.Array:
+        return jnp.clip(middle + scale * jnp.clip(action_n, -1, 1), np.array(whole.low), np.array(whole.high))
+
+    return Action(actuators=whole.actuators, command=command, low=whole.low, high=whole.high)
+
+
 def _range(robot: Robot, name: str, limits: Sequence[float] | None, index: int) -> tuple[float, float]:
     actuator = robot.actuator(name, pointer=f"/actuators/{index}")
     own = tuple(float(v) for v in robot.model.actuator_ctrlrange[actuator.id]) if robot.model.actuator_ctrllimited[actuator.id] else None
     if limits is None:
         if own is None:
-            raise CoreError(f"actuator '{name}' has no control range in the model", pointer="/limits", hint="give limits: [low, high]")
+            raise CoreError(
+                f"actuator '{name}' has no control range in the model",
+                pointer="/limits",
+                hint="give the action `limits: [low, high]` in its params, or the actuator a `ctrlrange` in the model",
+            )
         return own[0], own[1]
     if len(limits) != 2 or not limits[0] < limits[1]:
         raise CoreError(f"limits must be [low, high] with low < high, they are {list(limits)}", pointer="/limits")

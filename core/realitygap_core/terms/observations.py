@@ -80,7 +80,7 @@ def command(scene: Scene) -> Observation:
     """What the policy is asked for, as the task's command term draws it."""
     if not scene.command:
         raise CoreError("the task has no command to observe", hint="add a `command` to the task, or remove this observation")
-    return Observation(labels=scene.command, unit="SI of the command", compute=lambda view: view.command)
+    return Observation(labels=scene.command, unit="SI of the command", compute=lambda view: view.command[: len(scene.command)])
 
 
 def _unit(scene: Scene, names: Sequence[str], suffix: str = "") -> str:

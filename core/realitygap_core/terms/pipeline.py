@@ -1,8 +1,11 @@
-"""What happens to one observation on its way to the policy, always in this order: compute, noise, clip, scale, delay, history."""
+"""What happens to one observation on its way to the policy, always in this order: compute, noise, bias, clip, scale, delay, drop, history.
+
+A sample that is dropped is replaced by the last one that arrived."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,6 +25,10 @@ class ObservationEntry:
     """Name of the component, unique within its group."""
     term: Observation
     """What is computed."""
+    component: str = ""
+    """Name of the component that made the term."""
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Its parameters, as the task gives them."""
     noise: Noise | None = None
     """Noise in the term's own unit, before clip and scale."""
     clip: tuple[float, float] | None = None
@@ -30,6 +37,8 @@ class ObservationEntry:
     """One factor an entry, after clipping."""
     delay_s: tuple[float, float] = (0.0, 0.0)
     """Delay drawn uniformly once an episode, s; fractions of a control step interpolate."""
+    drop: float = 0.0
+    """Chance that a sample does not arrive, in which case the last one that did is held."""
     history: int = 1
     """How many of the latest values are stacked, newest first."""
 
@@ -51,12 +60,14 @@ def begin(entry: ObservationEntry, view: View, key: jax.Array, control_dt: float
     if entry.noise is not None:
         carry["bias"] = entry.noise.bias(key_bias, entry.term.size)
     if entry.term.initial is not None:
-        carry["term"] = entry.term.initial(view)
+        carry["term"] = entry.term.initial(view, jax.random.fold_in(key, 3))
     value_n, carry = _computed(entry, view, carry, key_noise)
     if entry.delay_s[1] > 0:
         low, high = entry.delay_s
         carry["delay_steps"] = jax.random.uniform(key_delay, (), minval=low, maxval=high) / control_dt
         carry["ring"] = _ring(entry, control_dt).init(value_n)
+    if entry.drop > 0:
+        carry["arrived"] = value_n
     if entry.history > 1:
         carry["history"] = jnp.broadcast_to(value_n, (entry.history, *value_n.shape))
     return jnp.tile(value_n, entry.history), carry
@@ -67,6 +78,9 @@ def advance(entry: ObservationEntry, view: View, carry: Carry, key: jax.Array, c
     value_n, carry = _computed(entry, view, carry, key)
     if entry.delay_s[1] > 0:
         carry["ring"], value_n = _ring(entry, control_dt)(carry["ring"], value_n, carry["delay_steps"])
+    if entry.drop > 0:
+        lost = jax.random.bernoulli(jax.random.fold_in(key, 1), entry.drop)
+        carry["arrived"] = value_n = jnp.where(lost, carry["arrived"], value_n)
     if entry.history > 1:
         carry["history"] = push(carry["history"], value_n)
         value_n = carry["history"].reshape(-1)

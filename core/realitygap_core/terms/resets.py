@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from realitygap_core.errors import CoreError, unknown
-from realitygap_core.terms.joints import addresses, scalar_joints
+from realitygap_core.terms.joints import addresses, joint_range, scalar_joints
 from realitygap_core.terms.term import Reset, Scene
 
 
@@ -48,6 +48,20 @@ def joint_velocity_uniform(scene: Scene, *, low: float, high: float, joints: Seq
 
     def apply(key: jax.Array, qpos: jax.Array, qvel: jax.Array) -> tuple[jax.Array, jax.Array]:
         return qpos, qvel.at[index].set(jax.random.uniform(key, (len(index),), qvel.dtype, low, high))
+
+    return Reset(apply=apply)
+
+
+def joint_position_gaussian(scene: Scene, *, std: float, joints: Sequence[str] | None = None) -> Reset:
+    """Adds Gaussian noise of standard deviation `std` (rad or m) to joint positions; what leaves a joint's range is cut off."""
+    names = scalar_joints(scene.robot, joints)
+    positions, _ = addresses(scene.robot, names)
+    index = np.array(positions)
+    low, high = np.array([joint_range(scene.robot, name) or (-np.inf, np.inf) for name in names], np.float32).T
+
+    def apply(key: jax.Array, qpos: jax.Array, qvel: jax.Array) -> tuple[jax.Array, jax.Array]:
+        draw = qpos[index] + std * jax.random.normal(key, (len(index),), qpos.dtype)
+        return qpos.at[index].set(jnp.clip(draw, low, high)), qvel
 
     return Reset(apply=apply)
 

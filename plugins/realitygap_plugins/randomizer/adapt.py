@@ -25,8 +25,7 @@ def covers(m: Marginal, wanted: Interval) -> bool:
     """Whether the central 95 % holds `wanted` and is no narrower.
 
     Zero is a bound that no friction loss or delay can pass, and no continuous distribution has a bound of its support inside its central
-    95 %. So a
-    lower end that is zero, or nearly (a twentieth of the upper end), counts as held where the support begins at zero.
+    95 %. So a lower end that is zero, or nearly (a twentieth of the upper end), counts as held where the support begins at zero.
     """
     low, high = central(m)
     slack = 1e-9 * max(abs(wanted[0]), abs(wanted[1]), 1e-300)
@@ -40,8 +39,7 @@ def widened(m: Marginal, factor: float, wanted: Interval) -> Marginal:
     """`m` with its spread times `factor`, and then as much wider as it takes for its central 95 % to hold `wanted`.
 
     A support that ends where the search of the identification ended is moved out by the width of `wanted`, except at zero, which is
-    physical. Kinds other
-    than Gaussian ones become uniform (in log x for a log-uniform).
+    physical. Kinds other than Gaussian ones become uniform (in log x for a log-uniform).
     """
     if isinstance(m, Fixed):
         return m

@@ -1,0 +1,104 @@
+"""What happens around physics in a batch of environments: an episode's functions for all of them at once, each compiled into one call.
+
+On MJX they are inlined into whatever the caller compiles. On C MuJoCo a state of physics comes in as one packed array.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from realitygap_core.episode import Episode, EpisodeFunctions, Outcome, Start
+from realitygap_core.paths import Paths
+from realitygap_core.state import PhysicsState
+from realitygap_core.task import Task
+
+Array = jax.Array
+Policy = Callable[..., tuple[Array, Any]]
+"""`policy(observation, *arguments) -> (action [B, n], anything)`; pure."""
+_FIELDS = tuple(field.name for field in dataclasses.fields(PhysicsState))
+
+
+class BatchFunctions:
+    """The functions of a task's episodes over a batch of B environments; all are pure. `bank` holds the signal paths of K plants."""
+
+    def __init__(self, task: Task, *, own_plant: bool) -> None:
+        """With `own_plant` environment i always has plant i modulo K, else a random one each episode."""
+        self._one = EpisodeFunctions(task)
+        self._model = task.robot.model
+        self._own_plant = own_plant
+        self.before = jax.jit(self._before)
+        self.after = jax.jit(self._after)
+        self.acted = jax.jit(self._acted, static_argnums=0)
+        self.ended = jax.jit(self._ended)
+        self.start = jax.jit(self._start)
+        self.restart = jax.jit(self._restart)
+        self.begin = jax.jit(self._begin, static_argnames="slots")
+        self.merged = jax.jit(self._merged)
+
+    def _before(self, episode: Episode, bank: Paths, action_bn: Array) -> tuple[Episode, Array]:
+        """The episodes and the ctrl of each physics step [B, substeps, nu]."""
+        return jax.vmap(self._one.before)(episode, bank.at(episode.plant), action_bn)
+
+    def _after(self, episode: Episode, bank: Paths, physics: PhysicsState) -> tuple[Episode, Outcome]:
+        return jax.vmap(self._one.after)(episode, bank.at(episode.plant), physics)
+
+    def _acted(self, policy: Policy, episode: Episode, bank: Paths, arguments: tuple[Any, ...]) -> tuple[Episode, Array, Any]:
+        """The policy and what comes before physics."""
+        action_bn, extra = policy(episode.observation, *arguments)
+        return *self._before(episode, bank, action_bn), extra
+
+    def _ended(self, episode: Episode, bank: Paths, packed: Array) -> tuple[Episode, Outcome, tuple[Start, Array]]:
+        """After physics, and, only where an episode ended, the beginnings of all next ones."""
+        episode, outcome = self._after(episode, bank, self._unpacked(packed))
+        none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(self._restart, episode, bank))
+        ended = (outcome.terminated | outcome.truncated).any()
+        return episode, outcome, jax.lax.cond(ended, self._restart, lambda *_: none, episode, bank)
+
+    def _start(self, key_b: Array, bank: Paths, curricula: dict[str, Any] | None = None) -> tuple[Start, Array]:
+        """The states in which episodes begin, and their ctrl [B, nu]."""
+        plants = bank.delay_u.shape[0]
+        own = jnp.arange(len(key_b)) % plants if self._own_plant else None
+        start = jax.vmap(lambda key, plant, levels: self._one.start(key, plants, plant, levels))(key_b, own, curricula)
+        return start, jax.vmap(self._one.neutral_ctrl)(bank.at(start.plant))
+
+    def _restart(self, episode: Episode, bank: Paths) -> tuple[Start, Array]:
+        return self._start(jax.vmap(self._one.next_key)(episode), bank, episode.curricula)
+
+    def _begin(self, start: tuple[Start, Array], bank: Paths, physics: PhysicsState, slots: tuple[int, int]) -> Episode:
+        return jax.vmap(lambda s, p, x: self._one.begin(s, p, x, slots))(start[0], bank.at(start[0].plant), physics)
+
+    def _merged(self, episode: Episode, start: tuple[Start, Array], bank: Paths, packed: Array, done_b: Array) -> Episode:
+        return self.merge(episode, start, bank, self._unpacked(packed), done_b)
+
+    def merge(self, episode: Episode, start: tuple[Start, Array], bank: Paths, physics: PhysicsState, done_b: Any) -> Episode:
+        """The episodes, with those that begin anew with `start` where `done_b`."""
+        slots = (episode.command_ring.shape[1], episode.sensor_ring.shape[1])
+        merged: Episode = select(done_b, self.begin(start, bank, physics, slots=slots), episode)
+        return merged
+
+    def _unpacked(self, packed: Array) -> PhysicsState:
+        model = self._model
+        ends = np.cumsum([1, model.nq, model.nv, model.na, model.nu])
+        time, *rest = jnp.split(packed, ends, axis=1)
+        return PhysicsState(**dict(zip(_FIELDS, (time[:, 0], *rest), strict=True)))
+
+
+def packed(physics: PhysicsState) -> NDArray[np.float32]:
+    """A state of C MuJoCo as one array [B, ...]: one transfer in place of six."""
+    return np.concatenate([physics.time[:, None], *(getattr(physics, name) for name in _FIELDS[1:])], axis=1, dtype=np.float32)
+
+
+def select(mask_b: Any, yes: Any, no: Any) -> Any:
+    """Leaves of `yes` where the mask is true, else of `no`, along the first axis."""
+
+    def choose(a: Array, b: Array) -> Array:
+        return jnp.where(jnp.reshape(mask_b, (-1,) + (1,) * (jnp.ndim(a) - 1)), a, b)
+
+    return jax.tree.map(choose, yes, no)
