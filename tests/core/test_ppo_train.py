@@ -28,7 +28,8 @@ def test_learns_to_regulate_and_meets_its_target_entropy():
     result = train(config, Regulator(64), seed=0)
     # Doing nothing costs E[x^2] = 1/3 a step, 2.7 an episode.
     # Driving x to 0 at once costs 0.1 * (2 x)^2 where |u| <= 1 lets it: about 0.25 an episode.
-    assert result.curves["return"][0] < -2.0
+    assert math.isnan(result.curves["return"][0])  # no episode has been seen whole yet
+    assert result.curves["return"][1] < -2.0
     assert result.return_iqm > -0.9
     # The last half, in windows of 15 updates: at 512 samples an update one measurement alone is off by 0.05.
     np.testing.assert_allclose(np.reshape(result.curves["policy_entropy"][75:], (5, 15)).mean(1), -0.5, atol=0.1)
@@ -64,7 +65,7 @@ def test_bandit_with_the_whole_trainer_finds_the_closed_form_of_the_temperature(
         target_kl=None,
         normalize_advantages=False,
         network=NetworkConfig(actor_hidden=(4,), critic_hidden=(4,), std="global", squash=False),
-        temperature=TemperatureConfig(target_entropy_per_dim=target, initial=0.5, learning_rate=0.05),
+        temperature=TemperatureConfig(target_entropy_per_dim=target, initial=0.5),
     )
     result = train(config, Bandit(512), seed=1)
     expected = 2.0 * math.exp(2 * target) / (2 * math.pi * math.e)
@@ -95,7 +96,7 @@ def test_resume_from_any_checkpoint_gives_the_digests_of_the_uninterrupted_train
         assert cut.digests == whole.digests[:stop_after]
         resumed = train(SMALL, Regulator(pure=pure), seed=3, checkpoint_dir=folder)
         assert resumed.digests == whole.digests
-        assert resumed.curves == whole.curves
+        np.testing.assert_equal(resumed.curves, whole.curves)
         assert resumed.return_iqm == whole.return_iqm
         assert digest(resumed.learner) == digest(whole.learner)
 
