@@ -73,6 +73,11 @@ def surroundings(packages: Iterable[str], *, simulation: bool) -> dict[str, Any]
     return {"code": code, "libraries": _libraries(), "device": device()}
 
 
+def forget_sources() -> None:
+    """Sources may have changed since: a process that lives on looks at them again."""
+    _package_hash.cache_clear()
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """One line for each part that differs: `inputs.seed: 0 -> 1`."""
     lines = []

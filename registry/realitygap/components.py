@@ -28,6 +28,7 @@ KINDS = (
     "estimator",
     "event",
     "executor",
+    "health",
     "noise",
     "observation",
     "randomizer",

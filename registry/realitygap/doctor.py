@@ -56,6 +56,7 @@ def examine(*, timeout_s: float = 60.0) -> Diagnosis:
         *_extras(),
         *_devices(timeout_s),
         *_places(),
+        *_of_plugins(registry),
     ]
     return Diagnosis(tuple(items), versions)
 
@@ -73,6 +74,18 @@ def _plugins(registry: Registry) -> Iterator[Item]:
         for note in record.notes:
             yield Item("plugin", "note", f"{record.label}: {note}")
     yield Item("plugins", "ok", "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if state != "error") or "none")
+
+
+def _of_plugins(registry: Registry) -> Iterator[Item]:
+    """What the components of kind `health` find: functions of the registry that give items. One that fails is a finding of its own."""
+    for name in registry.catalog.names("health"):
+        component = registry.catalog.get("health", name)
+        if any(extras.missing(extra, component.distribution) for extra in component.extras):
+            continue
+        try:
+            yield from list(registry.catalog.load("health", name)(registry))
+        except (Exception, SystemExit) as error:
+            yield Item(name, "broken", f"plugin '{component.plugin}' cannot say how it is: {type(error).__name__}: {error}")
 
 
 def _names(registry: Registry) -> Iterator[Item]:

@@ -35,6 +35,16 @@ def fence(run_id: str, folder: Path, *, patience_s: float = 2.0) -> list[int]:
     return killed
 
 
+def session_of(leader: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for entry in os.listdir("/proc"):
+        fields = _stat(int(entry)) if entry.isdecimal() else None
+        if fields is not None and fields[0] != "Z" and int(fields[3]) == leader:
+            found.append(int(entry))
+    return found
+
+
 def _kill_all(run_id: str, folder: Path) -> list[int]:
     sessions = {pid for pid, started in _workers(folder).items() if start_time(pid) == started}
     marker = f"{VARIABLE}={run_id}".encode()

@@ -226,9 +226,16 @@ def map_paths(values: Mapping[str, Any], schema: Schema, change: Callable[[str, 
     """The values with `change(name, text)` applied to every string whose schema has a path format."""
     properties = properties_of(schema)
     return {
-        name: _map_paths(name, value, properties.get(name, {}), lambda place, text, _: change(place, text))
-        for name, value in values.items()
+        name: _map_paths(name, value, schema, lambda place, text, _: change(place, text)) if _names_paths(schema) else value
+        for name, value, schema in ((name, value, properties.get(name, {})) for name, value in values.items())
     }
+
+
+def _names_paths(schema: Any) -> bool:
+    """Whether a path format stands anywhere in a schema."""
+    if isinstance(schema, Mapping):
+        return schema.get("format") in PATH_FORMATS or any(_names_paths(part) for part in schema.values())
+    return isinstance(schema, (list, tuple)) and any(_names_paths(part) for part in schema)
 
 
 def properties_of(schema: Schema) -> Mapping[str, Schema]:

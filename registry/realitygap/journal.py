@@ -17,10 +17,11 @@ _PROGRESS_INTERVAL_S = 0.2
 
 
 class Journal:
-    """The records of one run. Events are on the disk before the call returns."""
+    """The records of one run. Where `durable`, they are on the disk before a call returns."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, *, durable: bool = True) -> None:
         self.folder = folder
+        self.durable = durable
         self.index = RunIndex(home)
         self.about = read_object(folder / "run.json")
         self.progress: dict[str, dict[str, Any]] = {}
@@ -35,7 +36,8 @@ class Journal:
         line = json.dumps({"t": round(time.time(), 3), "event": event, **facts}, ensure_ascii=False, default=str)
         self._file.write(line.encode() + b"\n")
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if self.durable:
+            os.fsync(self._file.fileno())
 
     def warning(self, message: str, step: str) -> None:
         if message not in self.warnings:
@@ -63,9 +65,9 @@ class Journal:
 
     def ended(self, document: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
         """The last word: from here on the run has its final state."""
-        write_json(self.folder / "outcome.json", outcome)
+        write_json(self.folder / "outcome.json", outcome, durable=self.durable)
         self.event("run-ended", status=document["status"], error=document["error"])
-        write_json(self.folder / "result.json", document)
+        write_json(self.folder / "result.json", document, durable=self.durable)
         message = (document["error"] or {}).get("message")
         # The folder is the truth: where no row can be written any more, the index asks it.
         with contextlib.suppress(OSError):

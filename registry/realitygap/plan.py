@@ -6,7 +6,7 @@ The supervisor works from the plan alone; it reads no manifest.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from realitygap.executor import LOCAL
@@ -110,6 +110,12 @@ class Options:
     """Nobody waits for the result: a run that is refused is removed by its own supervisor."""
     executor: str | None = None
     """Name of an executor; None is what `REALITYGAP_EXECUTOR` says, else `local`."""
+    time_limit_s: float | None = None
+    """Seconds after which the run is ended as failed."""
+    memory_limit_mb: int | None = None
+    """Memory in 10^6 bytes of all its processes on this machine; a run that holds more is ended as failed."""
+    owner: str | None = None
+    """Who asked for it, where a server tells its clients apart; kept in `run.json`."""
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Options:
@@ -138,13 +144,19 @@ class Plan:
     """`module:attribute` of what starts the workers."""
     format: int = FORMAT
 
+    @property
+    def durable(self) -> bool:
+        """Whether what is written waits for the disk: not for a quick skill, which is soon called again. A killed process loses nothing."""
+        return self.skill.runtime != "quick"
+
     def is_fresh(self, step: str) -> bool:
         """Whether earlier results of a step are not to be used: it, or a step that it lies in, is to be executed again."""
         names = {step, *(step[:index] for index, letter in enumerate(step) if letter == ".")}
         return not self.options.cache or bool(names & set(self.options.refresh))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        document: dict[str, Any] = _document(self)
+        return document
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Plan:
@@ -158,3 +170,10 @@ class Plan:
                 "observers": tuple(values["observers"]),
             }
         )
+
+
+def _document(value: Any) -> Any:
+    """As `dataclasses.asdict`, without copying the schemas, which are most of a plan."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _document(part) for name, part in vars(value).items()}
+    return [_document(part) for part in value] if isinstance(value, tuple) else value

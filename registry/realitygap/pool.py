@@ -1,4 +1,4 @@
-"""Worker processes of a run: started when needed, kept warm, killed with everything they started."""
+"""Worker processes of a run, or of several one after another: started when needed, kept warm, killed with everything they started."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from realitygap.components import load_object
 from realitygap.executor import Executor, Kind, threads
-from realitygap.fence import VARIABLE, start_time
+from realitygap.fence import VARIABLE, session_of, start_time
 from realitygap.protocol import Channel, StepOrder
 from realitygap.workspace import write_json
 
@@ -31,9 +31,12 @@ class Worker:
     channel: Channel
     order: StepOrder | None = None
     """What it is doing."""
+    code: dict[str, Any] = field(default_factory=dict)
+    """Package to hash of the sources that it may have imported."""
 
-    def begin(self, order: StepOrder) -> None:
+    def begin(self, order: StepOrder, code: Mapping[str, Any]) -> None:
         self.order = order
+        self.code |= code
         self.channel.send({"do": "step", "order": order.to_json()})
 
     def ask_to_stop(self) -> None:
@@ -49,24 +52,28 @@ class Worker:
 
 
 class Pool:
-    """The workers of one run."""
+    """The workers of one run; with `keep`, of the runs that follow each other in one supervisor."""
 
-    def __init__(self, folder: Path, home: Path, jobs: int, executor: str) -> None:
+    def __init__(self, folder: Path | None, home: Path, jobs: int, executor: str, *, keep: bool = False) -> None:
         self.folder = folder
+        """The run's; None between two runs."""
         self.home = home
         self.jobs = jobs
+        self.keep = keep
         self.workers: list[Worker] = []
         self._factory = executor
         """`module:attribute`."""
         self._executor: Executor | None = None
         """Made for the first worker: a run whose results are all known needs none."""
 
-    def get(self, kind: Kind) -> Worker:
-        """An idle worker of a kind, a new one if there is none."""
-        for worker in self.workers:
-            if worker.kind == kind and worker.order is None and worker.process.poll() is None:
+    def get(self, kind: Kind, code: Mapping[str, Any]) -> Worker:
+        """An idle worker of a kind, a new one if there is none. One that has imported other sources than `code` has is ended."""
+        idle = [one for one in self.workers if one.kind == kind and one.order is None and one.process.poll() is None]
+        for worker in idle:
+            if all(worker.code.get(package, now) == now for package, now in code.items()):
                 return worker
-        return self._start(kind)
+            self.drop(worker)
+        return self.start(kind)
 
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.order is not None]
@@ -75,19 +82,47 @@ class Pool:
         worker.kill()
         self.workers.remove(worker)
 
+    def adopt(self, folder: Path) -> None:
+        """The workers belong to this run from now on."""
+        for worker in [one for one in self.workers if one.process.poll() is not None]:
+            self.drop(worker)
+        self.folder = folder
+        self._record()
+
+    def release(self, *, stopped: bool) -> None:
+        """The steps of a run have ended: so do its workers, but for the idle ones that may stay."""
+        for worker in list(self.workers):
+            if not self.keep or stopped or worker.order is not None:
+                self.drop(worker)
+        if not self.keep:
+            self.close()
+
+    def part(self) -> None:
+        """The run has ended, and none of the processes is its any more. A worker whose skill has left something running ends with that."""
+        for worker in list(self.workers):
+            if session_of(worker.process.pid) != [worker.process.pid]:
+                self.drop(worker)
+        assert self.folder is not None
+        for name in ("workers.json", "supervisor.json"):
+            (self.folder / name).unlink(missing_ok=True)
+        self.folder = None
+
     def close(self) -> None:
         for worker in list(self.workers):
             self.drop(worker)
         if self._executor is not None:
             self._executor.close()
 
-    def _start(self, kind: Kind) -> Worker:
+    def start(self, kind: Kind) -> Worker:
+        """A new worker."""
         if self._executor is None:
-            self._executor = load_object(self._factory)(folder=self.folder, jobs=self.jobs)
+            self._executor = load_object(self._factory)(folder=self.folder or self.home, jobs=self.jobs)
         taken = {worker.slot for worker in self.workers if worker.kind == kind}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
+        # The name of a run marks what belongs to it; a worker that serves several takes the name of each with its orders.
+        run_id = "" if self.keep or self.folder is None else self.folder.name
         ours, theirs = socket.socketpair()
-        with theirs, (self.folder / "workers.log").open("ab") as log:
+        with theirs, open(self.folder / "workers.log" if self.folder else os.devnull, "ab") as log:
             process = subprocess.Popen(
                 self._executor.command(kind, slot, theirs.fileno()),
                 stdin=subprocess.DEVNULL,
@@ -95,13 +130,18 @@ class Pool:
                 stderr=log,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                env=environment(os.environ, self.folder.name, self.home, self.jobs),
-                cwd=self.folder,
+                env=environment(os.environ, run_id, self.home, self.jobs),
+                cwd=self.home if self.keep else self.folder,
             )
         worker = Worker(kind=kind, slot=slot, process=process, channel=Channel(ours))
         self.workers.append(worker)
-        write_json(self.folder / "workers.json", {str(one.process.pid): start_time(one.process.pid) for one in self.workers})
+        self._record()
         return worker
+
+    def _record(self) -> None:
+        if self.folder is not None and self.workers:
+            leaders = {str(one.process.pid): start_time(one.process.pid) for one in self.workers}
+            write_json(self.folder / "workers.json", leaders, durable=not self.keep)
 
 
 def environment(outer: Mapping[str, str], run_id: str, home: Path, jobs: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -42,11 +42,13 @@ class StepOrder:
     observers: tuple[str, ...] = ()
     """Plugins that declare one of the step hooks."""
     run: str = ""
+    durable: bool = True
+    """Whether what is written waits for the disk."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Kept beside the outputs, for the cache and the report: version, trit, key, attempt."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> StepOrder:

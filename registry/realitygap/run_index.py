@@ -33,6 +33,12 @@ class RunIndex:
         self.home = home
         self.path = home / "index.sqlite"
 
+    def hold(self) -> Callable[[], None]:
+        """Stays connected until the returned function is called: whoever closes the last connection writes the whole log into the file."""
+        connection = self._connect(any_thread=True)
+        connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone()
+        return connection.close
+
     def put_run(self, row: dict[str, Any]) -> None:
         names = ("id", "skill", "state", "created", "seconds", "seed", "message")
         values = [row.get(name) for name in names]
@@ -100,9 +106,9 @@ class RunIndex:
                 values = (place, facts.get("key"), folder.name, facts.get("skill"), facts.get("step"), facts.get("finished"))
                 connection.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)", values)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, any_thread: bool = False) -> sqlite3.Connection:
         self.home.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=10.0)
+        connection = sqlite3.connect(self.path, timeout=10.0, check_same_thread=not any_thread)
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:

@@ -159,3 +159,35 @@ def apply(event: Mapping[str, Any], steps: dict[str, StepStatus], warnings: list
         summary=str(event.get("summary") or ""),
         message=str((event.get("error") or {}).get("message") or ""),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run has ended."""
+
+    state: RunState
+    error: dict[str, Any] | None
+    refused: bool
+    """Whether its inputs were wrong, before any step was done."""
+
+    @classmethod
+    def of(cls, run_id: str, error: dict[str, Any] | None, *, stopped: str | None, settled: bool, finished: int) -> Ending:
+        """From the first failure, what the run was asked to stop as, whether all steps were settled, and how many were finished."""
+        disk = error is not None and error["kind"] == "disk"
+        state: Any = stopped or ("done" if error is None and settled else "interrupted" if disk else "failed")
+        if error is None and state == "failed":
+            error = {"kind": "crash", "message": "the run ended before all steps were done", "where": None, "hint": None}
+        if state == "interrupted" or disk:
+            resume = f"skills runs resume {run_id}"
+            error = error or {"kind": "stopped", "message": "the run was interrupted", "where": None, "hint": None}
+            error["hint"] = f"{error['hint']}, then {resume}" if error.get("hint") else resume
+        elif state == "cancelled":
+            error = error or {"kind": "stopped", "message": "the run was cancelled", "where": None, "hint": None}
+        refused = state == "failed" and error is not None and error["kind"] in ("input", "missing") and finished == 0
+        return cls(state=state, error=error, refused=refused)
+
+    def outcome(self) -> dict[str, Any]:
+        """Exit code of the command line, and what the code stands for."""
+        kind = self.error["kind"] if self.error else None
+        code = {"done": 0, "cancelled": 130, "interrupted": 130}.get(self.state, 2 if self.refused else 3)
+        return {"exit_code": 3 if kind == "disk" else code, "refused": self.refused, "kind": kind}

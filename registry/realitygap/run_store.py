@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,9 +125,11 @@ class RunStore:
             descriptor = lock(folder / "lock")
             if descriptor is None:
                 raise RunFailed("the folder of a new run is locked", where=str(folder))
-            write_json(folder / "plan.json", plan.to_json())
+            write_json(folder / "plan.json", plan.to_json(), durable=plan.durable, indent=None)
             about = {"id": run_id, "skill": plan.skill.name, "created": now, "seed": plan.seed, "versions": _versions()}
-            write_json(folder / "run.json", about)
+            if plan.options.owner is not None:
+                about["owner"] = plan.options.owner
+            write_json(folder / "run.json", about, durable=plan.durable)
             self.index.put_run({**about, "state": "running"})
         except (OSError, Explained) as error:
             if descriptor is not None:
@@ -347,6 +350,7 @@ def _supervisor_of(folder: Path) -> int | None:
     return pid if isinstance(pid, int) and start_time(pid) == about.get("started") else None
 
 
+@lru_cache(maxsize=1)
 def _versions() -> dict[str, str | None]:
     from importlib import metadata
 

@@ -14,6 +14,7 @@ from realitygap.run_store import RunHandle, RunStore
 
 if TYPE_CHECKING:
     from realitygap.discovery import Registry
+    from realitygap.resident import Residents
 
 __all__ = [
     "RunHandle",
@@ -38,15 +39,19 @@ def start(
     registry: Registry | None = None,
     seed: int = 0,
     options: Options | None = None,
+    residents: Residents | None = None,
 ) -> RunHandle:
-    """Starts a run and returns at once.
+    """Starts a run, by a resident supervisor where there are such, and returns at once.
 
     Everything that can be checked is checked before anything is written. Raises InputError.
     """
     plan = plan_run(skill_name, inputs or {}, registry=registry, seed=seed, options=options)
     store = RunStore(workspace)
     run_id, descriptor = store.create(plan)
-    store.launch(run_id, descriptor)
+    if residents is None:
+        store.launch(run_id, descriptor)
+    else:
+        residents.launch(plan, store.folder(run_id), descriptor, lambda: store.launch(run_id, descriptor))
     return RunHandle(run_id, store)
 
 

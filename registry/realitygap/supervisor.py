@@ -12,6 +12,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -27,10 +28,11 @@ from realitygap.execution import Instance, Scope
 from realitygap.executor import Kind
 from realitygap.fence import start_time
 from realitygap.journal import Journal
+from realitygap.limits import Watch
 from realitygap.plan import Plan
 from realitygap.pool import Pool, Worker
 from realitygap.protocol import StepOrder
-from realitygap.run_status import result_document
+from realitygap.run_status import Ending, result_document
 from realitygap.stepstore import artifacts_of, finished_outputs, is_intact, link_step, read_step, set_aside
 from realitygap.workspace import read_json, remove_folder, write_json
 
@@ -40,14 +42,14 @@ _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Supervisor:
-    """Executes the plan of one run folder."""
+    """Executes the plan of one run folder, by the workers of a pool if one is given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pool: Pool | None = None) -> None:
         self.folder = folder
         self.home = folder.parent.parent
         self.plan = Plan.from_json(read_json(folder / "plan.json"))
-        self.journal = Journal(folder, self.home)
-        self.pool = Pool(folder, self.home, self.plan.options.jobs, self.plan.executor)
+        self.journal = Journal(folder, self.home, durable=self.plan.durable)
+        self.pool = pool or Pool(folder, self.home, self.plan.options.jobs, self.plan.executor)
         self.scope = Scope(self.plan, self.plan.pipeline, self.plan.inputs, str(folder / "report.html"))
         self.running: dict[str, Instance] = {}
         self.checkpoints: set[Path] = set()
@@ -63,18 +65,19 @@ class Supervisor:
         self.stop_as: str | None = None
         self.stop_at = 0.0
         self.began = time.monotonic()
+        self.watch = Watch(self.plan.options)
         self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = os.pipe()
-        os.set_blocking(self._wake_in, False)
-        os.set_blocking(self._wake_out, False)
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
 
     def run(self) -> None:
         """All of it. Raises only what keeps the result from being written."""
-        signal.set_wakeup_fd(self._wake_out, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake_out.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         self._selector.register(self._wake_in, selectors.EVENT_READ, None)
-        write_json(self.folder / "supervisor.json", {"pid": os.getpid(), "started": start_time(os.getpid())})
+        write_json(self.folder / "supervisor.json", {"pid": os.getpid(), "started": start_time(os.getpid())}, durable=self.plan.durable)
         self.journal.event("run-started", steps=len(list(self.plan.pipeline.leaves())), pid=os.getpid())
         self._look_for_stop()
         try:
@@ -89,7 +92,7 @@ class Supervisor:
         except Exception as error:
             self._broken(error)
         finally:
-            self.pool.close()
+            self.pool.release(stopped=self.stop_as is not None)
         try:
             self._end()
         except OSError as error:
@@ -174,7 +177,7 @@ class Supervisor:
         key, parts = self._key(instance)
         folder = self._step_folder(instance)
         attempt = set_aside(folder)
-        write_json(folder / "key.json", {"key": key, "parts": parts})
+        write_json(folder / "key.json", {"key": key, "parts": parts}, durable=self.plan.durable, indent=None)
         skill = instance.step.skill
         order = StepOrder(
             step=instance.id,
@@ -192,10 +195,11 @@ class Supervisor:
             plugin=skill.plugin,
             observers=self.plan.observers,
             run=self.folder.name,
+            durable=self.plan.durable,
             facts={"key": key, "version": skill.version, "trit": skill.trit, "attempt": attempt, "seed": instance.seed},
         )
         kind: Kind = "heavy" if "sim" in skill.extras else "light"
-        worker = self.pool.get(kind)
+        worker = self.pool.get(kind, parts["code"])
         with contextlib.suppress(KeyError):
             self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         instance.taken = True
@@ -205,19 +209,19 @@ class Supervisor:
         self.repeated += is_cacheable(instance.step.skill)
         self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
         try:
-            worker.begin(order)
+            worker.begin(order, parts["code"])
         except OSError:
             self._lost(worker)
 
     # What comes back
 
     def _wait(self) -> None:
-        timeout = max(0.0, self.stop_at - time.monotonic()) if self.stop_as is not None else None
+        timeout = max(0.0, self.stop_at - time.monotonic()) if self.stop_as is not None else self.watch.pause_s
         for key, _ in self._selector.select(timeout):
             worker = key.data
             if worker is None:
                 with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake_in, 1024)
+                    self._wake_in.recv(1024)
                 self._look_for_stop(signalled=True)
                 continue
             messages = worker.channel.receive()
@@ -226,6 +230,10 @@ class Supervisor:
                 continue
             for message in messages:
                 self._heard(worker, message)
+        breach = None if self.stop_as else self.watch.breach(worker.process.pid for worker in self.pool.busy())
+        if breach is not None:
+            self._note(breach)
+            self._stop("failed")
 
     def _heard(self, worker: Worker, message: Mapping[str, Any]) -> None:
         step = message.get("step", "")
@@ -289,7 +297,10 @@ class Supervisor:
         request = read_json(self.folder / "stop.json")
         if self.stop_as is not None or not (signalled or isinstance(request, dict)):
             return
-        self.stop_as = request.get("as", "interrupted") if isinstance(request, dict) else "interrupted"
+        self._stop(request.get("as", "interrupted") if isinstance(request, dict) else "interrupted")
+
+    def _stop(self, state: str) -> None:
+        self.stop_as = state
         self.stop_at = time.monotonic() + _GRACE_S
         self.journal.event("stop-requested", **{"as": self.stop_as})
         for worker in self.pool.busy():
@@ -301,42 +312,26 @@ class Supervisor:
         self.scope.settle()
         for name in self.scope.skipped():
             self.journal.event("step-skipped", step=name)
-        error = self.error
-        status = self.stop_as or (
-            "done" if error is None and self.scope.settled else "interrupted" if error and error["kind"] == "disk" else "failed"
-        )
-        if error is None and status == "failed":
-            error = {"kind": "crash", "message": "the run ended before all steps were done", "where": None, "hint": None}
-        if status == "interrupted" or (error and error["kind"] == "disk"):
-            resume = f"skills runs resume {self.folder.name}"
-            error = error or {"kind": "stopped", "message": "the run was interrupted", "where": None, "hint": None}
-            error["hint"] = f"{error['hint']}, then {resume}" if error.get("hint") else resume
-        elif status == "cancelled":
-            error = error or {"kind": "stopped", "message": "the run was cancelled", "where": None, "hint": None}
-        kind = error["kind"] if error else None
-        refused = status == "failed" and kind in ("input", "missing") and self.finished == 0
-        code = {"done": 0, "cancelled": 130, "interrupted": 130}.get(status, 2 if refused else 3)
-        if kind == "disk":
-            code = 3
+        ending = Ending.of(self.folder.name, self.error, stopped=self.stop_as, settled=self.scope.settled, finished=self.finished)
         document = result_document(
             self.folder.name,
             self.plan.skill.name,
-            status,
+            ending.state,
             seconds=time.monotonic() - self.began,
-            cached=status == "done" and self.repeated == 0 and self.hits > 0,
+            cached=ending.state == "done" and self.repeated == 0 and self.hits > 0,
             outputs=self.scope.outputs(),
             artifacts=artifacts_of(self.folder, by_step=self.plan.is_pipeline),
             warnings=self.journal.warnings,
-            error=error,
+            error=ending.error,
         )
         for folder in self.checkpoints:
-            if refused or checkpoints.is_empty(folder):
+            if ending.refused or checkpoints.is_empty(folder):
                 checkpoints.drop(folder)
-        if not refused:
+        if not ending.refused:
             self._report(document)
-        self.journal.ended(document, {"exit_code": code, "refused": refused, "kind": kind, "executed": self.executed})
+        self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
         self.journal.close()
-        if refused and self.plan.options.detached:
+        if ending.refused and self.plan.options.detached:
             remove_folder(self.folder)
 
     def _free(self) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import faulthandler
 import gc
+import importlib
 import logging
 import math
 import os
@@ -29,6 +30,7 @@ from typing import Any
 
 from realitygap.context import RunContext
 from realitygap.errors import Cancelled, InputError
+from realitygap.fence import VARIABLE
 from realitygap.protocol import Channel, StepOrder
 from realitygap.stepstore import MARKER, StrayPath, manifest_of, store_outputs
 from realitygap.workspace import lock, write_json
@@ -54,11 +56,17 @@ def main(descriptor: int, *cores: int) -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(channel, orders, stop), daemon=True).start()
     channel.send({"at": "ready"})
+    # Every step needs it: a worker that waits for its first one has it then.
+    importlib.import_module("jsonschema")
     while True:
         order = orders.get()
+        # What the skill starts is marked as belonging to the run.
+        os.environ[VARIABLE] = order.run
         with _log_of(Path(order.folder)):
             answer = execute(order, channel, stop)
         channel.send(answer)
+        if "jax" in sys.modules:
+            gc.collect()  # arrays of the step, before the next one makes its own
 
 
 def execute(order: StepOrder, channel: Channel, stop: threading.Event) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _call(
     run.check_cancelled()
     outputs = _checked(order, folder, returned)
     _tidy_metrics(folder)
-    write_json(folder / "outputs.json", outputs)
+    write_json(folder / "outputs.json", outputs, durable=order.durable, indent=None)
     facts = {
         **order.facts,
         "run": order.run,
@@ -164,7 +172,7 @@ def _call(
         "figures": run.figures,
         "files": manifest_of(folder),
     }
-    write_json(folder / MARKER, facts)
+    write_json(folder / MARKER, facts, durable=order.durable, indent=None)
     return facts, outputs
 
 
@@ -297,7 +305,6 @@ class _Surroundings:
         if pyplot is not None:
             pyplot.close("all")
             sys.modules["matplotlib"].rcdefaults()
-        gc.collect()
 
 
 def _jax_settings() -> dict[str, Any]:
@@ -338,6 +345,7 @@ def _listen(channel: Channel, orders: queue.SimpleQueue[StepOrder], stop: thread
     with contextlib.suppress(OSError):
         for message in channel:
             if message["do"] == "step":
+                stop.clear()
                 orders.put(StepOrder.from_json(message["order"]))
             elif message["do"] == "cancel":
                 stop.set()

@@ -42,8 +42,8 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
         raise
 
 
-def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", durable=durable)
+def write_json(path: Path, value: Any, *, durable: bool = True, indent: int | None = 1) -> None:
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> Any:

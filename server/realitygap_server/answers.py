@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mcp.types as t
 
 from realitygap.discovery import Registry
-from realitygap.pipeline import fits
+from realitygap.pipeline import output_schema
 from realitygap.runs import RunStatus
-from realitygap.skill import Skill
 from realitygap.workspace import read_json
-from realitygap_server.tools import LONGEST_WAIT_S, tool_name
+from realitygap_server import next_steps
 
-LARGEST_ANSWER = 24_000
-"""Characters of outputs in one answer: about 8,000 tokens."""
+LARGEST_ANSWER = 18_000
+"""Characters of outputs in one answer. With all else that an answer holds, it stays below 10,000 tokens."""
+MOST_WARNINGS, MOST_STEPS, MOST_OMITTED = 8, 30, 16
+"""Of each in one answer; what is left out is counted."""
+LONGEST_LIST = 2_500
+"""Characters of the names of artifacts."""
+_LONGEST_SUMMARY, _LONGEST_TEXT, _LONGEST_WARNING = 1_500, 800, 250
 _CRASH = re.compile(r"killed by SIG[A-Z]+|ended with code -?\d+|[A-Za-z]+(?:Error|Exception|Exit)(?=:|$)")
 _POLL_RANGE_S = (3.0, 30.0)
 
 
-def handle(status: RunStatus) -> dict[str, Any]:
-    """The document of a run that goes on: how far it is, when to ask again, and how."""
+def handle(status: RunStatus, offered: Collection[str] | None = None) -> dict[str, Any]:
+    """The document of a run that goes on: how far it is, when to ask again, and how. `offered` as for `outcome`."""
     return {
         "run_id": status.id,
         "skill": status.skill,
@@ -33,20 +37,13 @@ def handle(status: RunStatus) -> dict[str, Any]:
         "progress": progress(status),
         "poll_after_s": poll_after(status),
         "summary": _how_far(status),
-        "warnings": status.warnings,
-        "next_steps": [
-            {
-                "tool": "run_status",
-                "arguments": {"run_id": status.id, "wait_s": LONGEST_WAIT_S},
-                "why": "waits for the run and gives its result",
-            },
-            {"tool": "run_cancel", "arguments": {"run_id": status.id}, "why": "stops it; what is finished stays in the cache"},
-        ],
+        "warnings": told_warnings(status.warnings),
+        "next_steps": next_steps.while_running(status, offered),
     }
 
 
-def outcome(result: Mapping[str, Any], status: RunStatus, registry: Registry) -> dict[str, Any]:
-    """The document of a run that has ended."""
+def outcome(result: Mapping[str, Any], status: RunStatus, registry: Registry, offered: Collection[str] | None = None) -> dict[str, Any]:
+    """The document of a run that has ended. `offered` are the tools that a next step may name; None for all."""
     outputs, omitted = fitting(result["outputs"], status.id)
     error = told_error(result["error"], status)
     answer: dict[str, Any] = {
@@ -55,16 +52,51 @@ def outcome(result: Mapping[str, Any], status: RunStatus, registry: Registry) ->
         "state": status.state,
         "seconds": result["seconds"],
         "cached": result["cached"],
-        "summary": _summary(result, status, error),
+        "summary": _clipped(_summary(result, status, error), _LONGEST_SUMMARY),
         "outputs": outputs,
+        "units": _units_of(status.skill, outputs, registry),
         "artifacts": artifacts(result["artifacts"]),
-        "warnings": result["warnings"],
+        "warnings": told_warnings(result["warnings"]),
         "error": error,
-        "next_steps": list(next_steps(result, status, registry)),
+        "next_steps": list(next_steps.after(result, status, registry, offered)),
     }
     if omitted:
-        answer["omitted"] = omitted
+        answer["omitted"] = dict(list(omitted.items())[:MOST_OMITTED])
+    if len(omitted) > MOST_OMITTED:
+        answer["more_omitted"] = len(omitted) - MOST_OMITTED
+    if left_out := len(result["artifacts"]) - len(answer["artifacts"]):
+        answer["more_artifacts"] = {
+            "count": left_out,
+            "tool": "artifact_read",
+            "arguments": {"run_id": status.id, "name": ".", "offset": len(answer["artifacts"])},
+        }
     return answer
+
+
+def units(schema: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
+    """(place, unit) of each number whose schema says `x-unit`: `wall_s`, `largest.*` for the values of a mapping, `times[]` of a list."""
+    unit = schema.get("x-unit")
+    if isinstance(unit, str) and place:
+        yield place, unit
+    for name, part in schema.get("properties", {}).items():
+        if isinstance(part, Mapping):
+            yield from units(part, f"{place}.{name}" if place else name)
+    for key, mark in (("additionalProperties", ".*"), ("items", "[]")):
+        if isinstance(part := schema.get(key), Mapping):
+            yield from units(part, place + mark)
+
+
+def _units_of(skill: str, outputs: Mapping[str, Any], registry: Registry) -> dict[str, str]:
+    """Units of the outputs that an answer holds."""
+    found = registry.skills.get(skill)
+    properties = output_schema(found, registry)["properties"] if found else {}
+    return dict(units({"properties": {name: schema for name, schema in properties.items() if name in outputs}}))
+
+
+def told_warnings(warnings: Sequence[str]) -> list[str]:
+    """The warnings that fit, and how many there are besides."""
+    told = [_clipped(one, _LONGEST_WARNING) for one in warnings[:MOST_WARNINGS]]
+    return told if len(warnings) <= MOST_WARNINGS else [*told, f"and {len(warnings) - MOST_WARNINGS} more"]
 
 
 def fitting(outputs: Mapping[str, Any], run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -85,23 +117,35 @@ def fitting(outputs: Mapping[str, Any], run_id: str) -> tuple[dict[str, Any], di
 
 
 def artifacts(paths: Mapping[str, str]) -> dict[str, Any]:
-    """Name to size in bytes; None for a folder."""
+    """Name to size in bytes; None for a folder. Those that come first by name, as far as they fit."""
     found: dict[str, Any] = {}
-    for name, path in paths.items():
+    left = LONGEST_LIST
+    for name, path in sorted(paths.items()):
+        left -= len(name) + 12
+        if left < 0:
+            break
         place = Path(path)
         found[name] = place.stat().st_size if place.is_file() else None
     return found
 
 
 def progress(status: RunStatus) -> dict[str, Any]:
+    """How far a run is; of many steps the latest."""
     return {
         "fraction": status.progress,
-        "message": status.message,
+        "message": _clipped(status.message, _LONGEST_WARNING),
         "eta_s": status.eta,
         "steps": [
-            {"id": step.id, "skill": step.skill, "state": step.state, "seconds": step.seconds, "summary": step.summary}
-            for step in status.steps
+            {
+                "id": step.id,
+                "skill": step.skill,
+                "state": step.state,
+                "seconds": step.seconds,
+                "summary": _clipped(step.summary, _LONGEST_WARNING),
+            }
+            for step in status.steps[-MOST_STEPS:]
         ],
+        "steps_begun": len(status.steps),
     }
 
 
@@ -111,20 +155,6 @@ def poll_after(status: RunStatus) -> float:
     return round(min(high, max(low, status.eta / 3)), 1) if status.eta is not None else 10.0
 
 
-def next_steps(result: Mapping[str, Any], status: RunStatus, registry: Registry) -> Iterator[dict[str, Any]]:
-    """Tools to call next: those that the skill enables, with arguments from this run's outputs."""
-    if status.state == "interrupted":
-        yield {"tool": tool_name(status.skill), "why": "the same arguments again: finished steps come from the cache"}
-        return
-    if status.state != "done":
-        return
-    skill = registry.skills.get(status.skill)
-    for name in skill.enables if skill else ():
-        enabled = registry.skills.get(name)
-        if enabled is not None and skill is not None:
-            yield {"tool": tool_name(name), "arguments": _arguments(result["outputs"], skill, enabled), "why": enabled.summary}
-
-
 def text_of(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, default=str)
 
@@ -132,6 +162,11 @@ def text_of(document: Mapping[str, Any]) -> str:
 def answer(document: dict[str, Any], *, failed: bool = False) -> t.CallToolResult:
     """A result with the document as structured content, and as text for clients that read only that."""
     return t.CallToolResult(content=[t.TextContent(text=text_of(document))], structured_content=document, is_error=failed)
+
+
+def answer_about(document: dict[str, Any]) -> t.CallToolResult:
+    """The answer to a call that started a run: an error where the run did not come to a good end."""
+    return answer(document, failed=document["state"] in ("failed", "interrupted"))
 
 
 def refusal(message: str, *, hint: str | None = None, where: str | None = None) -> t.CallToolResult:
@@ -152,7 +187,7 @@ def told_error(error: Mapping[str, Any] | None, status: RunStatus) -> dict[str, 
         return None
     outcome = read_json(status.folder / "outcome.json")
     if not isinstance(outcome, Mapping) or outcome.get("kind") != "crash":
-        return dict(error)
+        return {name: _clipped(value, _LONGEST_TEXT) if isinstance(value, str) else value for name, value in error.items()}
     kind = _CRASH.search(str(error["message"]))
     steps = ", ".join(step.id for step in status.steps if step.state == "failed") or status.skill
     return {
@@ -172,7 +207,7 @@ def _summary(result: Mapping[str, Any], status: RunStatus, error: Mapping[str, A
 
 
 def _how_far(status: RunStatus) -> str:
-    done = [step.id for step in status.steps if step.state in ("done", "cached")]
+    done = [step.id for step in status.steps if step.state in ("done", "cached")][-MOST_STEPS:]
     now = [step.id for step in status.steps if step.state == "running"]
     share = f"{status.progress:.0%} done" if status.progress is not None else "begun"
     parts = [f"{share} after {status.seconds or 0:.0f} s"]
@@ -183,12 +218,5 @@ def _how_far(status: RunStatus) -> str:
     return "; ".join(parts)
 
 
-def _arguments(outputs: Mapping[str, Any], skill: Skill, enabled: Skill) -> dict[str, Any]:
-    """Outputs with the name and type of an input of the other skill. Only short ones: the rest the model takes from `outputs`."""
-    found = {}
-    for name, value in outputs.items():
-        if name in enabled.inputs and isinstance(value, str | int | float | bool):
-            source = skill.outputs.get(name)
-            if not isinstance(source, Mapping) or fits(source, enabled.inputs[name]) is not False:
-                found[name] = value
-    return found
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

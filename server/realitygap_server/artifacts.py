@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import os
 import stat
+import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from realitygap.errors import InputError
@@ -13,9 +16,10 @@ from realitygap.errors import InputError
 IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 LARGEST_IMAGE = 3_500_000
 """Bytes of an image that still fit, as base64, into the 5 MB that clients take."""
+LONGEST_SIDE = 8_000
+"""Pixels of a PNG; clients refuse larger ones."""
 LARGEST_WINDOW = 20_000
 """Characters of text in one answer: about 5,000 tokens."""
-MOST_NAMES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +68,22 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
-def names(root: Path) -> list[str]:
-    """Names of the plain files below `root`, relative, in order; links are not followed. At most `MOST_NAMES`."""
-    found: list[str] = []
+def names(root: Path) -> Iterator[str]:
+    """Names of the plain files below `root`, relative, in order; links are not followed."""
     for folder, subfolders, files in os.walk(root, followlinks=False):
         subfolders.sort()
-        found += [os.path.relpath(os.path.join(folder, file), root) for file in sorted(files)]
-        if len(found) >= MOST_NAMES:
-            break
-    return found[:MOST_NAMES]
+        yield from (os.path.relpath(os.path.join(folder, file), root) for file in sorted(files))
+
+
+def window(found: Iterable[str], *, offset: int, limit: int) -> tuple[list[str], int | None]:
+    """The names from `offset` on that fit into `limit` characters, at least one, and where the next window begins."""
+    kept: list[str] = []
+    for name in islice(found, offset, None):
+        limit -= len(name) + 4
+        if kept and limit < 0:
+            return kept, offset + len(kept)
+        kept.append(name)
+    return kept, None
 
 
 def read(path: Path, *, offset: int = 0, limit: int = LARGEST_WINDOW) -> Text | Image | Binary:
@@ -82,7 +93,10 @@ def read(path: Path, *, offset: int = 0, limit: int = LARGEST_WINDOW) -> Text | 
     if mime_type:
         if size > LARGEST_IMAGE:
             return Binary(size=size)
-        return Image(data=base64.b64encode(path.read_bytes()).decode("ascii"), mime_type=mime_type, size=size)
+        data = path.read_bytes()
+        if mime_type == "image/png" and max(struct.unpack(">II", data[16:24].ljust(8, b"\0"))) > LONGEST_SIDE:
+            return Binary(size=size)
+        return Image(data=base64.b64encode(data).decode("ascii"), mime_type=mime_type, size=size)
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read(limit)

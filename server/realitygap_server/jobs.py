@@ -5,8 +5,13 @@ A run is owned by its own supervisor: it goes on when the call, the client or th
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +21,76 @@ import anyio.to_thread
 from realitygap import runs
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
+from realitygap.resident import Residents
 from realitygap.runs import RunStatus, RunStore
+from realitygap.workspace import read_object
+from realitygap_server.callers import caller
+from realitygap_server.containment import Containment
+from realitygap_server.limits import Gate, Limits
 
 Report = Callable[[float, str], Awaitable[None]]
 """Gets the fraction done, 0 to 1, and what is going on."""
 
 _RUN_ID = re.compile(r"[0-9TZ-]{10,40}-[a-z2-7]{20,40}")
-_FIRST_POLL_S, _LAST_POLL_S = 0.01, 0.25
+_FIRST_POLL_S, _LAST_POLL_S = 0.002, 0.25
 _REPORT_EVERY_S = 1.0
+_WARM_UP_AFTER_S = 0.5
 
 
 class Jobs:
     """Starts, follows and stops the runs of one workspace."""
 
-    def __init__(self, registry: Registry, workspace: Path | None = None) -> None:
+    def __init__(self, registry: Registry, workspace: Path | None = None, limits: Limits | None = None) -> None:
         self.registry = registry
         self.workspace = workspace
         self.store = RunStore(workspace)
+        self._base = workspace or Path.cwd()
+        self.gate = Gate(limits or Limits(), registry, self.store)
+        self.residents = Residents(self.store.home)
+        """Supervisors whose processes are there already."""
+
+    @cached_property
+    def containment(self) -> Containment:
+        """Where paths of a client may lead."""
+        return Containment(self._base, self.store.home, self.registry.assets)
+
+    def warm_up(self) -> None:
+        """In a moment, when the first client has been greeted, a worker for quick skills is started."""
+
+        def act() -> None:
+            importlib.import_module("jsonschema")
+            self.residents.prepare()
+
+        timer = threading.Timer(_WARM_UP_AFTER_S, act)
+        timer.daemon = True
+        timer.start()
 
     async def start(self, skill: str, inputs: Mapping[str, Any]) -> str:
-        """Starts a run and gives its id. Raises InputError for wrong inputs, before anything is written."""
+        """Starts a run and gives its id.
+
+        Raises InputError, before anything is written, for wrong inputs, a path out of the workspace, and where too many runs are going on.
+        """
+        one = self.registry.skill(skill)
 
         def begin() -> str:
-            return runs.start(skill, inputs, workspace=self.workspace, registry=self.registry).id
+            prepared = self.containment.admit(one, inputs)
+            if one.runtime == "long":
+                self.gate.admit()
+            return runs.start(
+                skill,
+                prepared,
+                workspace=self.workspace,
+                registry=self.registry,
+                options=replace(self.gate.limits.options, owner=caller()),
+                residents=self.residents,
+            ).id
 
-        return await anyio.to_thread.run_sync(begin)
+        async with self.gate.long if one.runtime == "long" else contextlib.nullcontext():
+            return await anyio.to_thread.run_sync(begin)
 
     def known(self, run_id: str) -> str:
         """The id itself. Raises InputError unless it is the whole id of a run: a beginning of one or `last` would find runs of others."""
-        if not _RUN_ID.fullmatch(run_id) or not (self.store.folder(run_id) / "run.json").is_file():
+        if not _RUN_ID.fullmatch(run_id) or not (self.store.folder(run_id) / "run.json").is_file() or not self._visible(run_id):
             raise InputError("no such run", hint="run_list names the runs of this workspace")
         return run_id
 
@@ -61,7 +107,7 @@ class Jobs:
         with anyio.move_on_after(seconds):
             while self.store.state(run_id) == "running":
                 await anyio.sleep(pause)
-                pause = min(_LAST_POLL_S, pause * 1.5)
+                pause = min(_LAST_POLL_S, pause * 1.08)
                 if report and anyio.current_time() - reported >= _REPORT_EVERY_S:
                     reported = anyio.current_time()
                     status = await self.status(run_id)
@@ -80,5 +126,13 @@ class Jobs:
             await anyio.to_thread.run_sync(self.store.remove, run_id)
 
     async def every(self) -> list[RunStatus]:
-        """All runs of the workspace, newest first, without their steps."""
-        return await anyio.to_thread.run_sync(self.store.list)
+        """The runs of the workspace that the caller may see, newest first, without their steps."""
+        return await anyio.to_thread.run_sync(lambda: [one for one in self.store.list() if self._visible(one.id)])
+
+    async def ids(self) -> list[str]:
+        """Those of `every`, without a look at where they stand."""
+        return await anyio.to_thread.run_sync(lambda: [one for one in self.store.ids() if self._visible(one)])
+
+    def _visible(self, run_id: str) -> bool:
+        asking = caller()
+        return asking is None or read_object(self.store.folder(run_id) / "run.json").get("owner") == asking

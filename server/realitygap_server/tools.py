@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,11 @@ WAIT_S, LONGEST_WAIT_S = 20.0, 50.0
 
 STATES = ("running", "done", "failed", "cancelled", "interrupted")
 
+_TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+_DATA = ("default", "examples", "enum", "const")
+"""Words of JSON Schema that hold values, not schemas."""
+_COLOR = re.compile(r"#[0-9A-Fa-f]{6}\Z")
+_GREY = "#6B7280"
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 _WAIT = {
     "type": "number",
@@ -63,8 +69,19 @@ def skill_tool(name: str, skill: Skill, *, outputs: Mapping[str, Any]) -> SkillT
             input_schema=schema,
             output_schema=run_schema(outputs),
             annotations=hints(skill),
+            icons=[icon(skill)],
         ),
     )
+
+
+def icon(skill: Skill) -> t.Icon:
+    """A disc in the skill's colour, grey without one, with the sign of its trit."""
+    sign = {-1: "M5 8h6", 0: "M8 8h.01", 1: "M5 8h6M8 5v6"}[skill.trit]
+    color = skill.color if skill.color and _COLOR.match(skill.color) else _GREY
+    disc = f'<circle cx="8" cy="8" r="8" fill="{color}"/>'
+    line = f'<path d="{sign}" stroke="#fff" stroke-width="2" stroke-linecap="round"/>'
+    image = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{disc}{line}</svg>'
+    return t.Icon(src="data:image/svg+xml;base64," + base64.b64encode(image.encode()).decode(), mime_type="image/svg+xml", sizes=["any"])
 
 
 def description(skill: Skill) -> str:
@@ -130,11 +147,14 @@ def run_schema(outputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
             "poll_after_s": {"type": "number", "x-unit": "s", "description": "When to ask run_status again."},
             "summary": {"type": "string"},
             "outputs": loose,
+            "units": {"type": "object", "description": "Place of a number in `outputs` to its unit."},
             "omitted": {"type": "object", "description": "Outputs too large for one answer, and how to read them."},
+            "more_omitted": {"type": "integer", "description": "How many outputs more were too large."},
             "artifacts": {"type": "object", "description": "Names for artifact_read, with their sizes in bytes."},
+            "more_artifacts": {"type": "object", "description": "How many more there are, and how to list them."},
             "warnings": {"type": "array", "items": {"type": "string"}},
             "error": {"type": ["object", "null"], "description": "message, where, hint."},
-            "next_steps": {"type": "array", "items": {"type": "object"}, "description": "Tools to call next, with arguments."},
+            "next_steps": {"type": "array", "items": {"type": "object"}, "description": "Tools to call next, with arguments, and why."},
         },
         "required": ["run_id", "state"],
     }
@@ -156,9 +176,32 @@ def faults(tool: t.Tool) -> list[str]:
             for name in schema.get("properties", {})
             if not re.match(r"^[A-Za-z0-9_.-]{1,64}$", name)
         ]
+        found += [f"the {side} schema {reason}" for reason in _misshapen(schema)]
     if not found:
         found += _unserialisable(tool)
     return found
+
+
+def _misshapen(schema: Any) -> Iterator[str]:
+    """What no client can make sense of, anywhere in a schema: a type that does not exist, a reference out of the document."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _misshapen(one)
+    if not isinstance(schema, Mapping):
+        return
+    for key, value in schema.items():
+        if key in _DATA:
+            continue
+        if key in ("properties", "$defs", "patternProperties", "dependentSchemas"):
+            # Here keys are names, not words of the language.
+            yield from _misshapen(list(value.values()) if isinstance(value, Mapping) else None)
+            continue
+        if key == "type":
+            kinds = value if isinstance(value, list) else [value]
+            yield from (f"has the type {kind!r}, which does not exist" for kind in kinds if kind not in _TYPES)
+        elif key == "$ref" and not str(value).startswith("#"):
+            yield f"refers to '{value}', which is elsewhere"
+        yield from _misshapen(value)
 
 
 def _unserialisable(tool: t.Tool) -> Iterable[str]:

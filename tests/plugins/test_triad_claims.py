@@ -240,3 +240,13 @@ def test_no_text_breaks_the_reader(pieces: list[str]) -> None:
     for claim in find_claims(read_lines("".join(pieces)), path="x.md"):
         found = judge(claim, {})
         assert (found.arithmetic == "undetermined") == (found.total is None)
+
+
+def test_a_folder_is_read_again_when_its_guide_changes(tmp_path: Path) -> None:
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    found = []
+    for trit in ("1", "-1"):
+        (folder / "SKILL.md").write_text(f"---\nname: walk\ntrit: {trit}\n---\n")
+        found.append([declaration.trit for record in read_collection(tmp_path).records for declaration in record.declarations])
+    assert found == [[1], [-1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,9 @@ from realitygap_server.answers import LARGEST_ANSWER, fitting
 from realitygap_server.arguments import problems
 from realitygap_server.bridge import Bridge
 from realitygap_server.tools import faults, skill_tool, tool_name
+from realitygap_server.toolsets import ALL, Choice
+
+EVERYTHING = Choice(toolsets=(ALL,))
 
 
 def make(tmp_path: Path, name: str = "measure-gap", **more: Any) -> Skill:
@@ -48,7 +52,7 @@ def make(tmp_path: Path, name: str = "measure-gap", **more: Any) -> Skill:
 
 def test_schemas_of_the_manifest_go_out_verbatim() -> None:
     registry = Registry.discover()
-    tools = Bridge(registry).skills
+    tools = Bridge(registry, choice=EVERYTHING).skills
     assert {tool_name(name) for name in registry.skills} == set(tools)
     for name, skill in registry.skills.items():
         tool = tools[tool_name(name)].tool
@@ -87,7 +91,9 @@ def test_one_bad_manifest_is_left_out_and_the_list_stays(tmp_path: Path) -> None
     bad_property = make(tmp_path, "bad-property", inputs={"a b": {"type": "string"}})
     twin = make(tmp_path, "good-twin")
     same = make(tmp_path, "good_twin")
-    bridge = Bridge(Registry([], [good, long_name, bad_property, twin, same]))
+    bad_type = make(tmp_path, "bad-type", inputs={"a": {"type": "array", "items": {"type": "strng"}}})
+    elsewhere = make(tmp_path, "elsewhere", inputs={"a": {"$ref": "https://example.org/a.json"}})
+    bridge = Bridge(Registry([], [good, long_name, bad_property, bad_type, elsewhere, twin, same]), choice=EVERYTHING)
 
     async def names() -> list[str]:
         async with Client(bridge.server, mode="legacy") as client:
@@ -97,7 +103,7 @@ def test_one_bad_manifest_is_left_out_and_the_list_stays(tmp_path: Path) -> None
 
 
 def test_every_tool_can_be_sent_in_every_protocol_version() -> None:
-    bridge = Bridge(Registry.discover())
+    bridge = Bridge(Registry.discover(), choice=EVERYTHING)
     for tool in [*(one.tool for one in bridge.skills.values()), *(tool for tool, _ in bridge.handles.tools.values())]:
         assert faults(tool) == []
 
@@ -164,6 +170,13 @@ def test_windows_of_a_text_join_to_the_text(tmp_path_factory: pytest.TempPathFac
 def test_a_binary_file_is_not_shown_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04\xff\xfe\x00")
     assert artifacts.read(tmp_path / "a.npz") == artifacts.Binary(size=7)
+
+
+def test_an_image_that_clients_refuse_is_not_sent(tmp_path: Path) -> None:
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+    for width, sent in ((8000, True), (8001, False)):
+        (tmp_path / "a.png").write_bytes(header + struct.pack(">II", width, 10))
+        assert isinstance(artifacts.read(tmp_path / "a.png"), artifacts.Image) == sent
 
 
 @given(st.text(max_size=40))

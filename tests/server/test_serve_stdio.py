@@ -99,7 +99,7 @@ def test_a_client_of_either_era_lists_calls_follows_and_reads(workspace: dict[st
         async with connected(workspace, mode) as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
             assert {"check_triads", "entropy_sim2real", "run_status", "run_result", "run_cancel", "run_list", "artifact_read"} <= set(tools)
-            assert list(tools)[:-5] == sorted(list(tools)[:-5])
+            assert list(tools)[:-6] == sorted(list(tools)[:-6])
             assert all(len(tool.description or "") <= 2048 for tool in tools.values())
 
             quick = await client.call_tool("check_triads", {})
@@ -111,7 +111,8 @@ def test_a_client_of_either_era_lists_calls_follows_and_reads(workspace: dict[st
             for arguments, expected in (
                 ({"pth": "."}, "no argument 'pth'; did you mean 'path'?"),
                 ({"path": 3}, "path: 3 is not of type 'string'"),
-                ({"path": "/nowhere"}, "no such file or folder"),
+                ({"path": "nowhere"}, "no file, folder or path named 'nowhere'"),
+                ({"path": "/nowhere"}, "leads out of the workspace"),
             ):
                 refused = await client.call_tool("check_triads", arguments)
                 assert refused.is_error

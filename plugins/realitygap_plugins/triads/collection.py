@@ -5,10 +5,12 @@ Everything that a skill says is kept with its place. Where two sources disagree 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +73,18 @@ def skill_folders(root: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def read_folder(folder: Path) -> tuple[SkillRecord, list[Claim]]:
-    """The skill of one folder: what its manifest and its guide say."""
+def read_folder(folder: Path) -> tuple[SkillRecord, tuple[Claim, ...]]:
+    """The skill of one folder: what its manifest and its guide say. Remembered while its files stay."""
+    files = []
+    for name in (MANIFEST, *GUIDES):
+        with contextlib.suppress(OSError):
+            status = (folder / name).stat()
+            files.append((name, status.st_ino, status.st_mtime_ns, status.st_size))
+    return _read_folder(folder, shown_path(folder), tuple(files))
+
+
+@lru_cache(maxsize=2048)
+def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int], ...]) -> tuple[SkillRecord, tuple[Claim, ...]]:
     record: SkillRecord | None = None
     claims: list[Claim] = []
     if (folder / MANIFEST).is_file():
@@ -87,8 +99,8 @@ def read_folder(folder: Path) -> tuple[SkillRecord, list[Claim]]:
             claims += more
             break
     if record is None:
-        raise InputError("no skill here", where=shown_path(folder), hint=f"a skill has a {MANIFEST} or a {GUIDES[0]}")
-    return record, claims
+        raise InputError("no skill here", where=shown, hint=f"a skill has a {MANIFEST} or a {GUIDES[0]}")
+    return record, tuple(claims)
 
 
 def _read_manifest(path: Path) -> tuple[SkillRecord, list[Claim]]:

@@ -11,6 +11,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("realitygap.cli.check:check", "Check manifests, guides, pipelines, triads and documents."),
     "plugins": ("realitygap.cli.plugins:plugins", "List the plugins and their states."),
     "doctor": ("realitygap.cli.doctor:doctor", "Check this installation."),
+    "export-agent-skills": (
+        "realitygap.cli.export_agent_skills:export_agent_skills",
+        "Write the guides as Agent Skills, for assistants without a server.",
+    ),
     "completion": ("realitygap.cli.completion:completion", "Print the completion script of a shell."),
 }
 """Name to `module:attribute` and help line. The module is imported when the command is called, the line shown without it."""

@@ -1,0 +1,127 @@
+"""How fast the MCP server answers: its start, the list of tools, a quick skill, and a heavy skill for the first and the second time.
+
+    python benchmarks/server.py --json
+
+One server over stdio, driven by raw JSON-RPC, in a home of its own. CPU seconds are those of the server's process alone, so other work on
+the machine hardly counts; times of calls are wall time. `quick_while_training_ms` is the quick skill again with a training on all cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+from common import keep, setting
+
+STARTS, CALLS = 5, 20
+HEAVY = {"task": "cartpole-balance", "num_envs": 16, "hidden": [8], "engine": "mujoco", "wait_s": 50}
+
+
+class Server:
+    """`skills serve`, from its start to the end of stdin."""
+
+    def __init__(self, home: str) -> None:
+        environment = {**os.environ, "REALITYGAP_HOME": home}
+        self.began = time.perf_counter()
+        self.process: Any = subprocess.Popen(
+            [sys.executable, "-m", "realitygap.cli", "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            cwd=home,
+        )
+        self.number = 0
+
+    def call(self, method: str, **params: Any) -> tuple[dict[str, Any], float]:
+        """The result and the milliseconds that it took."""
+        self.number += 1
+        began = time.perf_counter()
+        self._write({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params})
+        while (answer := json.loads(self.process.stdout.readline())).get("id") != self.number:
+            pass
+        return answer["result"], 1e3 * (time.perf_counter() - began)
+
+    def tool(self, name: str, **arguments: Any) -> tuple[dict[str, Any], float]:
+        result, milliseconds = self.call("tools/call", name=name, arguments=arguments)
+        if result.get("isError"):
+            raise SystemExit(f"{name}: {result['content']}")
+        return result["structuredContent"], milliseconds
+
+    def greet(self) -> dict[str, float]:
+        self.call("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "benchmark", "version": "0"})
+        figures = {"initialize_s": time.perf_counter() - self.began, "initialize_cpu_s": self.cpu()}
+        self._write({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        for name in ("tools_list_first_ms", "tools_list_ms"):
+            figures[name] = self.call("tools/list")[1]
+        return figures
+
+    def cpu(self) -> float:
+        """CPU seconds of the server's process so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _write(self, message: dict[str, Any]) -> None:
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+
+
+def quick(server: Server) -> float:
+    """Median milliseconds of a quick skill."""
+    return statistics.median(server.tool("check_triads")[1] for _ in range(CALLS))
+
+
+def measure() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="server-") as home:
+        starts = []
+        for _ in range(STARTS):
+            server = Server(home)
+            starts.append(server.greet())
+            server.end()
+        figures = {name: statistics.median(one[name] for one in starts) for name in starts[0]}
+        server = Server(home)
+        server.greet()
+        time.sleep(2)
+        figures["quick_first_ms"] = server.tool("check_triads")[1]
+        figures["quick_ms"] = quick(server)
+        for name, rate in (("heavy_first_s", 0.001), ("heavy_second_s", 0.002)):
+            document, milliseconds = server.tool("train_policy", env_steps=1536, learning_rate=rate, **HEAVY)
+            if document["state"] != "done":
+                raise SystemExit(f"the training is {document['state']}")
+            figures[name] = milliseconds / 1e3
+        training, _ = server.tool("train_policy", **{**HEAVY, "num_envs": 256, "env_steps": 500_000_000, "wait_s": 10})
+        figures["quick_while_training_ms"] = quick(server)
+        server.tool("run_cancel", run_id=training["run_id"])
+        server.end()
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    about = setting()
+    results = measure()
+    keep("server", results, about)
+    if arguments.json:
+        print(json.dumps(results))
+    else:
+        for name, value in results.items():
+            print(f"{name:26s} {value:10.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""Supervisors that stay: processes that own one run after another, and keep the workers of the run before warm.
+
+A run started through `Residents.launch` is like any other: a folder, a lock, a supervisor of its own session, workers that end with it.
+Only the processes are not new, so that a quick skill answers at once and a simulator is imported once for many runs. When who started
+them has gone, they finish the run that they have and end.
+
+    keeper, over a socket pair: the folder and the arguments as JSON, the lock's descriptor beside it
+    resident:                   `t` when it has taken the run, `f` when it is free again
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from realitygap.executor import LOCAL, Kind
+from realitygap.plan import Plan
+from realitygap.run_index import RunIndex
+
+IDLE_S = 600.0
+"""A resident without a run for so long ends: a warm simulator holds half a gigabyte."""
+MOST_RUNS = 200
+"""Runs after which a resident is replaced, whatever its workers may have piled up."""
+MOST_IDLE: dict[Kind, int] = {"light": 4, "heavy": 1}
+"""Residents of a kind kept for the next run."""
+_ANSWER_S, _START_S = 2.0, 30.0
+"""Time to take a run, and to do so as a new process."""
+_TAKEN, _FREE = b"t", b"f"
+
+
+class Residents:
+    """The supervisors that one process keeps for the runs of one home; safe to use from several threads."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._idle: dict[Kind, list[_Resident]] = {"light": [], "heavy": []}
+        self._lock = threading.Lock()
+        self.count = 0
+        """Runs that a resident took."""
+        self._closed = False
+        self._release: Callable[[], None] | None = None
+
+    def launch(self, plan: Plan, folder: Path, descriptor: int, cold: Callable[[], None]) -> None:
+        """Gives a run to a resident, else calls `cold`. The descriptor holds the run's lock; whoever takes the run takes it too."""
+        if plan.executor != LOCAL or plan.options.jobs != 1 or folder.parent.parent != self.home:
+            cold()
+            return
+        kind = kind_of(plan)
+        for resident in self._candidates(kind):
+            if resident.run(folder, descriptor):
+                self.count += 1
+                os.close(descriptor)
+                threading.Thread(target=self._await_end, args=(resident, kind), daemon=True).start()
+                return
+        cold()
+
+    def prepare(self) -> None:
+        """Has a light resident waiting, so that the first quick skill starts no process."""
+        with self._lock:
+            ready = self._closed or bool(self._idle["light"])
+        if not ready and (resident := self._begin("light")) is not None:
+            self._keep(resident, "light")
+
+    def idle(self, kind: Kind) -> list[_Resident]:
+        """Those that wait for a run."""
+        with self._lock:
+            return list(self._idle[kind])
+
+    def close(self) -> None:
+        """Ends those that have no run; the others end after it."""
+        with self._lock:
+            self._closed = True
+            if self._release is not None:
+                self._release()
+            idle = [one for residents in self._idle.values() for one in residents]
+            self._idle = {"light": [], "heavy": []}
+        for one in idle:
+            one.close()
+
+    def _candidates(self, kind: Kind) -> Iterator[_Resident]:
+        """Idle ones, of which some may have ended meanwhile, then a new one."""
+        while True:
+            with self._lock:
+                resident = self._idle[kind].pop() if self._idle[kind] else None
+            if resident is None:
+                break
+            yield resident
+        if (resident := self._begin(kind)) is not None:
+            yield resident
+
+    def _begin(self, kind: Kind) -> _Resident | None:
+        try:
+            return _Resident(self.home, kind)
+        except OSError:  # no process can be made now; the run may still get one
+            return None
+
+    def _await_end(self, resident: _Resident, kind: Kind) -> None:
+        self._hold_index()
+        if resident.ended() and resident.runs < MOST_RUNS:
+            self._keep(resident, kind)
+        else:
+            resident.close()
+
+    def _hold_index(self) -> None:
+        with self._lock:
+            if self._release is None and not self._closed:
+                with contextlib.suppress(OSError, sqlite3.Error):
+                    self._release = RunIndex(self.home).hold()
+
+    def _keep(self, resident: _Resident, kind: Kind) -> None:
+        with self._lock:
+            kept = not self._closed and len(self._idle[kind]) < MOST_IDLE[kind]
+            if kept:
+                self._idle[kind].append(resident)
+        if not kept:
+            resident.close()
+
+
+class _Resident:
+    """The keeper's end."""
+
+    def __init__(self, home: Path, kind: Kind) -> None:
+        self.runs = 0
+        self.socket, theirs = socket.socketpair()
+        environment = {name: value for name, value in os.environ.items() if name != "REALITYGAP_RUN"}
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "realitygap.resident", str(theirs.fileno()), str(home), kind],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=(theirs.fileno(),),
+                env=environment,
+            )
+
+    def run(self, folder: Path, descriptor: int) -> bool:
+        """Whether it has taken the run."""
+        self.runs += 1
+        try:
+            self.socket.settimeout(_START_S if self.runs == 1 else _ANSWER_S)
+            socket.send_fds(self.socket, [json.dumps(str(folder)).encode()], [descriptor])
+            taken = self.socket.recv(1) == _TAKEN
+        except OSError:
+            taken = False
+        if not taken:
+            # It must not take the run after it was given to another.
+            self.process.kill()
+            self.close()
+        return taken
+
+    def ended(self) -> bool:
+        """Waits for the end of the run; whether it can take another."""
+        self.socket.settimeout(None)
+        try:
+            return self.socket.recv(1) == _FREE
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        self.socket.close()
+        # It ends by itself when its run has; until then nobody waits for it but a thread.
+        threading.Thread(target=self.process.wait, daemon=True).start()
+
+
+def kind_of(plan: Plan) -> Kind:
+    """Whether some step of a plan needs a simulator."""
+    return "heavy" if any("sim" in step.skill.extras for step in plan.pipeline.leaves()) else "light"
+
+
+def main(descriptor: int, home: Path, kind: Kind) -> None:
+    """Owns the runs that come over the socket, one after another, until its other end closes or none has come for a while."""
+    from realitygap.cache import forget_sources
+    from realitygap.pool import Pool
+    from realitygap.supervisor import Supervisor
+
+    keeper = socket.socket(fileno=descriptor)
+    keeper.set_inheritable(False)
+    home.mkdir(parents=True, exist_ok=True)
+    pool = Pool(None, home, 1, LOCAL, keep=True)
+    if kind == "light":
+        pool.start(kind)
+        importlib.import_module("realitygap.report")
+    while True:
+        keeper.settimeout(IDLE_S)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(keeper, 1 << 16, 1)
+        except OSError:
+            break
+        if not message or not descriptors:
+            break
+        folder = Path(json.loads(message))
+        lock = descriptors[0]
+        os.set_inheritable(lock, False)
+        keeper.settimeout(None)
+        with contextlib.suppress(OSError):
+            keeper.send(_TAKEN)
+        _log_to(folder / "supervisor.log")
+        forget_sources()
+        pool.adopt(folder)
+        Supervisor(folder, pool).run()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        pool.part()
+        os.close(lock)
+        try:
+            keeper.send(_FREE)
+        except OSError:
+            break
+    pool.close()
+
+
+def _log_to(path: Path) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), "heavy" if sys.argv[3] == "heavy" else "light")

@@ -1,0 +1,209 @@
+"""Supervisors that stay: what they keep between two runs, and what they must not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realitygap import runs
+from realitygap.discovery import Registry
+from realitygap.plan import Options
+from realitygap.resident import Residents
+from realitygap.runs import RunHandle
+
+CODE = """
+import os, subprocess, sys, time
+VERSION = 1
+
+def where(inputs, run):
+    if inputs["leave"]:
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    os.environ["LEFT_BEHIND"] = "1"
+    if inputs["crash"]:
+        raise RuntimeError("on purpose")
+    with open(inputs["journal"], "a") as file:
+        file.write("begun\\n")
+    end = time.monotonic() + inputs["wait_s"]
+    while time.monotonic() < end:
+        run.check_cancelled()
+        time.sleep(0.01)
+    return {"pid": os.getpid(), "version": VERSION, "run": os.environ["REALITYGAP_RUN"]}
+"""
+MANIFEST = """\
+schema: 1
+name: where
+version: 0.1.0
+trit: 0
+summary: Says which process it is.
+entry: whereabouts:where
+runtime: quick
+effects: run
+cache: false
+inputs:
+  journal: {type: string}
+  wait_s: {type: number, default: 0}
+  leave: {type: boolean, default: false}
+  crash: {type: boolean, default: false}
+outputs: {pid: {type: integer}, version: {type: integer}, run: {type: string}}
+"""
+
+
+class Lab:
+    """A home with one skill, and residents for it."""
+
+    def __init__(self, root: Path) -> None:
+        self.code = root / "code" / "whereabouts.py"
+        self.journal = root / "journal"
+        self.home = root / "home"
+        self.registry = Registry.discover()
+        self.residents = Residents(self.home)
+
+    def start(self, *, options: Options | None = None, **inputs: Any) -> RunHandle:
+        given = {"journal": str(self.journal), **inputs}
+        return runs.start("where", given, registry=self.registry, residents=self.residents, options=options)
+
+    def finish(self, handle: RunHandle) -> dict[str, Any]:
+        """The result, once the resident is free for another run."""
+        handle.wait(30)
+        result = handle.result()
+        until(lambda: bool(self.residents.idle("light")))
+        return result
+
+    def outputs(self, **inputs: Any) -> dict[str, Any]:
+        result = self.finish(self.start(**inputs))
+        assert result["status"] == "done", result["error"]
+        outputs: dict[str, Any] = result["outputs"]
+        return outputs
+
+    def begun(self, times: int) -> None:
+        until(lambda: self.journal.is_file() and len(self.journal.read_text().splitlines()) >= times)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "whereabouts.py").write_text(CODE)
+    (tmp_path / "skills" / "where").mkdir(parents=True)
+    (tmp_path / "skills" / "where" / "skill.yaml").write_text(MANIFEST)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    monkeypatch.setenv("REALITYGAP_SKILLS_DIR", str(tmp_path / "skills"))
+    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("REALITYGAP_RUN", raising=False)
+    lab = Lab(tmp_path)
+    lab.residents.prepare()
+    yield lab
+    lab.residents.close()
+
+
+def test_runs_in_a_row_share_processes_and_nothing_else(lab: Lab) -> None:
+    handles = [lab.start()]
+    first = lab.finish(handles[0])["outputs"]
+    handles.append(lab.start())
+    second = lab.finish(handles[1])["outputs"]
+    assert first["pid"] == second["pid"]
+    owners = [json.loads((one.folder / "events.jsonl").read_text().splitlines()[0])["pid"] for one in handles]
+    assert owners[0] == owners[1]
+    # What a step starts is marked as belonging to its own run, and no finished run claims the processes of the next.
+    assert [first["run"], second["run"]] == [one.id for one in handles]
+    assert not any((one.folder / name).exists() for one in handles for name in ("workers.json", "supervisor.json"))
+    assert [one.status().state for one in handles] == ["done", "done"]
+
+
+def test_a_changed_source_is_imported_anew(lab: Lab) -> None:
+    before = lab.outputs()
+    lab.code.write_text(CODE.replace("VERSION = 1", "VERSION = 2"))
+    after = lab.outputs()
+    assert (before["version"], after["version"]) == (1, 2)
+    assert before["pid"] != after["pid"]
+
+
+def test_a_cancelled_run_is_over_and_the_next_one_is_not_cancelled(lab: Lab) -> None:
+    handle = lab.start(wait_s=60)
+    lab.begun(1)
+    handle.cancel()
+    assert handle.wait(10).state == "cancelled"
+    assert lab.outputs()["version"] == 1
+
+
+def test_a_process_that_a_skill_left_behind_ends_with_its_worker(lab: Lab) -> None:
+    first = lab.outputs(leave=True)
+    second = lab.outputs()
+    assert first["pid"] != second["pid"]
+    assert not Path(f"/proc/{first['pid']}").exists()
+    sleepers = [one for one in Path("/proc").glob("[0-9]*/environ") if f"REALITYGAP_RUN={first['run']}".encode() in contents(one)]
+    assert sleepers == []
+
+
+def test_resuming_a_failed_run_leaves_the_next_run_of_its_processes_alone(lab: Lab) -> None:
+    lab.outputs()
+    failed = lab.start(crash=True)
+    assert lab.finish(failed)["status"] == "failed"
+    next_one = lab.start(wait_s=1.0)
+    lab.begun(2)
+    # This ends whatever a dead supervisor of the failed run could have left.
+    assert failed.store.resume(failed.id).wait(30).state == "failed"
+    assert lab.finish(next_one)["status"] == "done"
+
+
+def test_a_killed_resident_costs_its_run_alone(lab: Lab) -> None:
+    handle = lab.start(wait_s=60)
+    lab.begun(1)
+    os.kill(json.loads((handle.folder / "supervisor.json").read_text())["pid"], 9)
+    assert handle.wait(10).state == "interrupted"
+    assert lab.outputs()["version"] == 1
+
+
+def test_a_run_with_several_jobs_gets_a_supervisor_of_its_own(lab: Lab) -> None:
+    ours = {one.process.pid for one in lab.residents.idle("light")}
+    handle = lab.start(options=Options(jobs=2))
+    handle.wait(30)
+    owner = json.loads((handle.folder / "events.jsonl").read_text().splitlines()[0])["pid"]
+    assert handle.status().state == "done"
+    assert owner not in ours
+
+
+STARTER = """
+import os, sys, time
+from pathlib import Path
+from realitygap import runs
+from realitygap.resident import Residents
+residents = Residents(Path(os.environ["REALITYGAP_HOME"]))
+residents.prepare()
+handle = runs.start("where", {"journal": sys.argv[1], "wait_s": 1.0}, residents=residents)
+print(handle.id, residents.count, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_run_outlives_the_process_that_keeps_its_resident(lab: Lab) -> None:
+    done = subprocess.run([sys.executable, "-c", STARTER, str(lab.journal)], capture_output=True, text=True, timeout=60, check=False)
+    run_id, warm = done.stdout.split()
+    assert (done.returncode, warm) == (-9, "1")
+    handle = RunHandle(run_id, runs.RunStore())
+    assert handle.wait(30).state == "done"
+    # With nobody to keep it for, the resident ends too.
+    owner = json.loads((handle.folder / "events.jsonl").read_text().splitlines()[0])["pid"]
+    until(lambda: not Path(f"/proc/{owner}").exists())
+
+
+def contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

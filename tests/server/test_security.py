@@ -1,0 +1,293 @@
+"""What a client, a skill of a third party, or a page in a browser must not get. Hosts, origins and tokens are in test_http, paths in
+test_containment."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, MCPError
+from mcp.client.stdio import StdioServerParameters
+from mcp.types import TextContent
+
+from realitygap.discovery import Registry
+from realitygap.errors import InputError
+from realitygap.run_store import new_id
+from realitygap_server.bridge import Bridge
+from realitygap_server.environment import without_secrets
+
+SECRET = "sk-nobody-may-see-this"
+CODE = """
+import os, subprocess, sys, time
+
+def tell(inputs, run):
+    with open("/proc/self/stat") as file:
+        session = file.read().rpartition(")")[2].split()[3]
+    return {
+        "environment": dict(os.environ),
+        "stdin": os.readlink("/proc/self/fd/0"),
+        "leads_its_session": int(session) == os.getpid(),
+        "summary": "Told.",
+    }
+
+def wait(inputs, run):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    run.artifact("child.txt").write_text(str(child.pid))
+    held = bytearray(inputs["mb"] * 1_000_000)
+    held[::4096] = b"x" * len(held[::4096])
+    while True:
+        time.sleep(0.05)
+"""
+MANIFEST = """\
+schema: 1
+name: {name}
+version: 0.1.0
+trit: 0
+summary: For a test.
+entry: odd_skills:{function}
+runtime: {runtime}
+effects: run
+cache: false
+inputs:
+  mb: {{type: integer, minimum: 0, maximum: 2000, default: 0}}
+outputs:
+  environment: {{type: object, x-optional: true}}
+  stdin: {{type: string, x-optional: true}}
+  leads_its_session: {{type: boolean, x-optional: true}}
+  summary: {{type: string, x-optional: true}}
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> dict[str, str]:
+    """The environment of a server with two odd skills and a home of its own."""
+    (tmp_path / "odd_skills.py").write_text(CODE)
+    for name, function, runtime in (("tell-all", "tell", "quick"), ("wait-long", "wait", "long")):
+        folder = tmp_path / "skills" / name
+        folder.mkdir(parents=True)
+        (folder / "skill.yaml").write_text(MANIFEST.format(name=name, function=function, runtime=runtime))
+    return {
+        **os.environ,
+        "REALITYGAP_HOME": str(tmp_path / "home"),
+        "REALITYGAP_SKILLS_DIR": str(tmp_path / "skills"),
+        "PYTHONPATH": str(tmp_path),
+        "ACME_API_KEY": SECRET,
+        "DATABASE_URL": f"postgres://me:{SECRET}@db.example/robots",
+        "REALITYGAP_TOKEN": SECRET,
+        "SKILL_ACCESS_KEY": "kept",
+    }
+
+
+@asynccontextmanager
+async def connected(environment: dict[str, str], *options: str, mode: str = "auto") -> AsyncIterator[Client]:
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "realitygap.cli", "serve", *options], env=environment)
+    async with Client(parameters, mode=mode) as client:
+        yield client
+
+
+def told(result: Any) -> dict[str, Any]:
+    document: dict[str, Any] = result.structured_content
+    return document
+
+
+def text(result: Any) -> str:
+    return "".join(part.text for part in result.content if isinstance(part, TextContent))
+
+
+def test_a_run_gets_no_secret_no_stdin_and_a_session_of_its_own(workspace: dict[str, str]) -> None:
+    async def talk() -> None:
+        async with connected(workspace, "--keep-env", "SKILL_ACCESS_KEY") as client:
+            answer = await client.call_tool("tell_all", {})
+            assert SECRET not in answer.model_dump_json()
+            outputs = told(answer)["outputs"]
+            assert outputs["environment"]["SKILL_ACCESS_KEY"] == "kept"
+            assert outputs["environment"]["PYTHONPATH"] == workspace["PYTHONPATH"]
+            assert outputs["stdin"] == "/dev/null"
+            assert outputs["leads_its_session"]
+
+    anyio.run(talk)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "removed"),
+    [
+        ("OPENAI_API_KEY", "x", True),
+        ("AWS_SECRET_ACCESS_KEY", "x", True),
+        ("GH_TOKEN", "x", True),
+        ("PGPASSWORD", "x", True),
+        ("SSH_AUTH_SOCK", "x", True),
+        ("PROXY", "http://me:word@proxy.example", True),
+        ("PROXY", "http://proxy.example:80/a@b", False),
+        ("PATH", "/bin", False),
+        ("HOME", "/root", False),
+        ("JAX_PLATFORMS", "cpu", False),
+        ("REALITYGAP_HOME", "/x", False),
+        ("XAUTHORITY", "/x", False),
+    ],
+)
+def test_variables_that_look_like_secrets_are_taken_out(name: str, value: str, removed: bool) -> None:
+    environment = {name: value, "A": "b"}
+    assert without_secrets(environment) == ([name] if removed else [])
+    assert (name not in environment) == removed
+    assert without_secrets({name: value}, keep=[name]) == []
+
+
+def test_cancelling_ends_all_that_a_run_has_started_within_two_seconds(workspace: dict[str, str], tmp_path: Path) -> None:
+    async def talk() -> None:
+        async with connected(workspace) as client:
+            run_id = told(await client.call_tool("wait_long", {"wait_s": 0}))["run_id"]
+            note = tmp_path / "home" / "runs" / run_id / "steps" / "wait-long" / "artifacts" / "child.txt"
+            until(lambda: note.is_file() and note.read_text())
+            child = int(note.read_text())
+            assert alive(child)
+            cancelled = told(await client.call_tool("run_cancel", {"run_id": run_id}))
+            assert cancelled["state"] == "cancelled"
+            until(lambda: not alive(child), 2.0)
+
+    anyio.run(talk)
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "message"),
+    [
+        (["--max-run-time", "1"], {}, "longer than the 1 s that it may"),
+        (["--max-run-memory", "200"], {"mb": 400}, "more than the 200 MB that it may"),
+    ],
+)
+def test_a_run_beyond_its_time_or_memory_is_ended(
+    workspace: dict[str, str], tmp_path: Path, options: list[str], arguments: dict[str, int], message: str
+) -> None:
+    async def talk() -> None:
+        async with connected(workspace, *options) as client:
+            answer = await client.call_tool("wait_long", {**arguments, "wait_s": 40})
+            assert told(answer)["state"] == "failed"
+            assert message in told(answer)["error"]["message"]
+            folder = tmp_path / "home" / "runs" / told(answer)["run_id"]
+            child = int((folder / "steps" / "wait-long" / "artifacts" / "child.txt").read_text())
+            until(lambda: not alive(child), 2.0)
+
+    anyio.run(talk)
+
+
+def test_one_long_run_too_many_is_refused_and_quick_ones_are_not(workspace: dict[str, str]) -> None:
+    async def talk() -> None:
+        async with connected(workspace, "--max-runs", "2") as client:
+            answers: list[Any] = []
+
+            async def call() -> None:
+                answers.append(await client.call_tool("wait_long", {"wait_s": 0}))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(5):
+                    group.start_soon(call)
+            begun = [told(one)["run_id"] for one in answers if not one.is_error]
+            assert len(begun) == 2
+            assert all("2 long runs are going on" in text(one) for one in answers if one.is_error)
+            assert told(await client.call_tool("tell_all", {}))["state"] == "done"
+            for run_id in begun:
+                await client.call_tool("run_cancel", {"run_id": run_id})
+            again = told(await client.call_tool("wait_long", {"wait_s": 0}))
+            assert again["state"] == "running"
+            await client.call_tool("run_cancel", {"run_id": again["run_id"]})
+
+    anyio.run(talk)
+
+
+def test_run_ids_have_130_random_bits_and_a_wrong_one_tells_nothing() -> None:
+    ids = [new_id(0.0) for _ in range(200)]
+    parts = {one.rpartition("-")[2] for one in ids}
+    assert len(parts) == 200
+    assert all(re.fullmatch("[a-z2-7]{26}", part) for part in parts)
+    jobs = Bridge(Registry([], [])).jobs
+    messages = set()
+    for wrong in (ids[0], "last", "../x", "", ids[0][:-1]):
+        with pytest.raises(InputError) as caught:
+            jobs.known(wrong)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_the_text_of_a_crash_inside_the_server_stays_there(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    bridge = Bridge(Registry([], []))
+
+    def crash(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(type(bridge), "skills", property(crash))
+    monkeypatch.setattr(bridge.jobs, "known", crash)
+    monkeypatch.setattr(bridge.guides, "resources", crash)
+
+    async def talk() -> None:
+        async with Client(bridge.server, mode=mode) as client:
+            asks: list[Callable[[], Any]] = [
+                client.list_tools,
+                client.list_resources,
+                lambda: client.call_tool("run_status", {"run_id": "x"}),
+            ]
+            for ask in asks:
+                try:
+                    answer = await ask()
+                    refused, seen = answer.is_error, answer.model_dump_json()
+                except MCPError as error:
+                    refused, seen = error.code == -32603, f"{error} {error.error.model_dump_json()}"
+                assert refused
+                assert SECRET not in seen
+
+    anyio.run(talk)
+
+
+def test_every_number_and_text_that_the_servers_own_tools_take_has_bounds() -> None:
+    for tool, _ in Bridge(Registry([], [])).handles.tools.values():
+        for name, schema in tool.input_schema["properties"].items():
+            kind = schema.get("type")
+            if kind in ("integer", "number"):
+                assert "minimum" in schema, (tool.name, name)
+                assert "maximum" in schema or name == "offset", (tool.name, name)
+            elif kind == "string":
+                assert "maxLength" in schema or "enum" in schema, (tool.name, name)
+
+
+def test_no_tool_reaches_beyond_this_machine() -> None:
+    bridge = Bridge(Registry.discover())
+    tools = [*(one.tool for one in bridge.skills.values()), *(tool for tool, _ in bridge.handles.tools.values())]
+    assert tools
+    assert all(tool.annotations and tool.annotations.open_world_hint is False for tool in tools)
+
+
+def test_no_file_of_a_user_is_ever_unpickled_or_executed() -> None:
+    root = Path(__file__).parents[2]
+    for package in ("registry", "core", "plugins", "server"):
+        for file in (root / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                unsafe = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"} & {name.partition(".")[0] for name in names}
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    unsafe |= {"eval", "exec"} & {node.func.id}
+                if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                    unsafe |= {"allow_pickle"} if not (isinstance(node.value, ast.Constant) and node.value.value is False) else set()
+                assert not unsafe, f"{file.relative_to(root)}:{getattr(node, 'lineno', 0)} uses {unsafe}"
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(holds: Callable[[], Any], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
