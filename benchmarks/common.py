@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -53,7 +54,7 @@ def trained(task: Any, config: Any, num_envs: int, *, seed: int = 0) -> dict[str
         "steps_per_cpu_second": steps / (times[-1][1] - times[1][1]),
         "steps_per_second_with_compile": result.env_steps / result.wall_s,
         "compile_s": result.compile_s,
-        "return": result.curves["return"][-1],
+        "return": None if math.isnan(last := result.curves["return"][-1]) else last,
         **rates(task),
     }
 
@@ -111,5 +112,5 @@ def keep(name: str, results: dict[str, Any], about: dict[str, Any]) -> Path:
     """Writes results/NAME.json."""
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"results": results, **about}, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"results": results, **about}, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return path
