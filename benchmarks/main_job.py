@@ -12,20 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "main_job.json"
+from common import keep, setting
+
 PERIOD_S = 0.1
-VERSIONS = ("realitygap", "jax", "jaxlib", "mujoco", "mujoco-mjx", "numpy", "scipy", "equinox", "optax")
 QUOTED = (
     "gap_nominal", "gap_identified", "noise_floor", "parameters", "structure", "entropy_before", "entropy_after", "success_rate",
     "success_interval", "trials", "pseudo_real", "diagnosis",
@@ -109,31 +106,9 @@ def bars(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores that may be used, memory, system."""
-    facts = {}
-    for path in ("/proc/cpuinfo", "/proc/meminfo"):
-        lines = (line.partition(":") for line in Path(path).read_text().splitlines())
-        facts.update({key.strip(): value.strip() for key, _, value in lines})
-    return {
-        "processor": facts.get("model name", platform.machine()),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory": facts["MemTotal"],
-        "system": platform.platform(),
-        "load_before": os.getloadavg()[0],
-    }
-
-
-def commit() -> str:
-    """The commit of the checkout; with `+` when files differ from it."""
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-    dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
-    return (head or "unknown") + ("+" if dirty else "")
-
-
-def table(document: Mapping[str, Any]) -> str:
-    """The document for people."""
-    runs = document["runs"]
+def table(results: Mapping[str, Any]) -> str:
+    """The results for people."""
+    runs = results["runs"]
     lines = [f"{'step':<12}{'cold wall s':>13}{'cpu s':>9}{'fresh wall s':>15}{'cpu s':>9}"]
 
     def number(value: float | None) -> str:
@@ -145,15 +120,15 @@ def table(document: Mapping[str, Any]) -> str:
             f"{name:<12}{number(cold['wall_s']):>13}{number(cold['cpu_s']):>9}{number(fresh['wall_s']):>15}{number(fresh['cpu_s']):>9}"
         )
     lines.append(f"again, every step a hit: {runs['hit']['wall_s']:.1f} s")
-    lines += [f"{'held  ' if row['held'] else 'MISSED'}  {row['what']}: {row['value']:.4g} (bar {row['bar']})" for row in document["bars"]]
-    return "\n".join([*lines, document["summary"]])
+    lines += [f"{'held  ' if row['held'] else 'MISSED'}  {row['what']}: {row['value']:.4g} (bar {row['bar']})" for row in results["bars"]]
+    return "\n".join([*lines, results["summary"]])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
     asked = parser.parse_args()
-    facts = {"machine": machine(), "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}}
+    about = setting()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for place in ("cold", "fresh", "cache"):
@@ -162,21 +137,18 @@ def main() -> int:
         fresh = run(folder / "fresh", folder / "cache")
         hit = run(folder / "fresh", folder / "cache", sampled=False)
     outputs = cold["outputs"]
-    document = {
-        **facts,
-        "commit": commit(),
+    results = {
         "bars": bars(outputs),
-        "results": {key: outputs[key] for key in QUOTED},
+        "outputs": {key: outputs[key] for key in QUOTED},
         "summary": outputs["summary"],
         "runs": {
             label: {key: value for key, value in one.items() if key != "outputs"}
             for label, one in (("cold", cold), ("fresh", fresh), ("hit", hit))
         },
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(document, indent=2) if asked.json else table(document))
-    return 0 if all(row["held"] for row in document["bars"]) else 1
+    document = json.loads(keep("main_job", results, about).read_text(encoding="utf-8"))
+    print(json.dumps(document, indent=2) if asked.json else table(results))
+    return 0 if all(row["held"] for row in results["bars"]) else 1
 
 
 if __name__ == "__main__":

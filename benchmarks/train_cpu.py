@@ -17,12 +17,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 from pathlib import Path
 from typing import Any
 
-from common import compiled, keep, rates, setting
+from common import compiled, keep, setting, trained
 
 TASKS = ("cartpole-swingup", "hopper-hop")
 PEER = ("torch==2.13.0", "stable-baselines3==2.9.2", "gymnasium==1.4.0", "mujoco==4.0.0")
@@ -45,31 +44,16 @@ def peer_python(folder: Path) -> Path:
 
 def ours(name: str, env_steps: int) -> dict[str, Any]:
     """One training of this project."""
-    from realitygap_core.environment import Environment
     from realitygap_core.ppo.networks import NetworkConfig
-    from realitygap_core.ppo.train import train
     from realitygap_core.ppo.update import PPOConfig
 
-    task = compiled(name, engine="mujoco")
-    env = Environment(task, num_envs=NUM_ENVS)
     config = PPOConfig(
         env_steps=env_steps,
         unroll=UNROLL,
         network=NetworkConfig(actor_hidden=SETTING["hidden"], critic_hidden=SETTING["hidden"]),
         **{key: SETTING[key] for key in ("epochs", "minibatches", "learning_rate", "gamma", "lam", "clip")},
     )
-    times: list[tuple[float, float]] = []
-    result = train(config, env, seed=SETTING["seed"], progress=lambda *_: times.append((time.perf_counter(), time.process_time())))
-    env.close()
-    return {
-        # Two updates are left out: the first compiles, the second compiles what differs after it.
-        "steps_per_second": NUM_ENVS * UNROLL * (len(times) - 2) / (times[-1][0] - times[1][0]),
-        "steps_per_cpu_second": NUM_ENVS * UNROLL * (len(times) - 2) / (times[-1][1] - times[1][1]),
-        "steps_per_second_with_compile": result.env_steps / result.wall_s,
-        "compile_s": result.compile_s,
-        "return": result.curves["return"][-1],
-        **rates(task),
-    }
+    return trained(compiled(name, engine="mujoco"), config, NUM_ENVS, seed=SETTING["seed"])
 
 
 def peer(name: str, env_steps: int, num_envs: int, python: Path) -> dict[str, Any]:

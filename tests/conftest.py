@@ -24,6 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that with files given out in this order no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "acceptance")
+
+
 @dataclass(frozen=True)
 class Job:
     """A finished command."""

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from realitygap_core.environment import Environment, EnvState
+from realitygap_core.environment import Environment
 from realitygap_core.errors import CoreError
 from realitygap_core.policy import Policy
 from realitygap_core.statistics import wilson
@@ -116,10 +116,21 @@ def _roll(
     state = env.reset(reset_key)
     plants = env.plant_values(state)
     joints = _joints(task)
-    act = jax.jit(lambda observation, memory, key: policy.step(observation, memory, key if stochastic else None))
+
+    @jax.jit
+    def act(observation: jax.Array, memory: Any, number: int) -> tuple[jax.Array, Any, jax.Array]:
+        key = jax.random.fold_in(action_key, number) if stochastic else None
+        action, memory = policy.step(observation, memory, key)
+        return action, memory, jax.vmap(task.action.command)(jnp.clip(action, -1, 1))
+
+    @jax.jit
+    def judge(physics: Any, number: int, *parts: jax.Array) -> tuple[jax.Array, jax.Array]:
+        single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), physics)
+        time = jnp.float32(number * task.control_dt)
+        return jax.vmap(lambda physics, *parts: _violations(task, physics, time, *parts))(single, *parts)
+
     memory = policy.initial_state(trials)
     step = jax.jit(env.step) if env.pure else env.step
-    judge = jax.jit(jax.vmap(lambda *parts: _violations(task, *parts)))
 
     violated = np.full(trials, -1)
     failed_step = np.full(trials, -1)
@@ -131,7 +142,7 @@ def _roll(
     poses: list[NDArray[np.float64]] = []
     held, solved = np.zeros(trials, int), np.zeros(trials, bool)
     for number in range(task.episode_steps):
-        action, memory = act(env.observe(state)["policy"], memory, jax.random.fold_in(action_key, number))
+        action, memory, commands = act(env.observe(state)["policy"], memory, number)
         command_bn = state.episode.command  # what held during the step is what it is judged by, as in training
         state, transition = step(state, action)
         running = (violated < 0) & ~solved
@@ -141,7 +152,8 @@ def _roll(
             rate_b = np.asarray(transition.metrics[f"reward/{entry.name}"])
             _require_finite(entry.name, rate_b, running & ~broken, number)
             parts[entry.name] += np.where(running & ~broken, rate_b * task.control_dt, 0.0)
-        codes, reached = (np.asarray(part) for part in judge(*_view_parts(state, command_bn, number + 1, task)))
+        judged = judge(state.physics, number + 1, state.episode.action, state.episode.last_action, command_bn)
+        codes, reached = (np.asarray(part) for part in judged)
         # Without a criterion of its own a task is solved where a termination says so, and the episode then ends.
         solved |= running & reached & (codes < 0) & (task.success is None)
         now = np.where(broken, len(task.terminations), codes)
@@ -155,9 +167,9 @@ def _roll(
         held_steps += held > 0
         for index, name in enumerate(joints):
             traces[name].append(position[:shown, index].astype(np.float32))
-        commands = np.asarray(jax.vmap(task.action.command)(jnp.clip(action, -1, 1)))
+        sent = np.asarray(commands)
         for index, name in enumerate(task.action.actuators):
-            traces[f"action({name})"].append(commands[:shown, index].astype(np.float32))
+            traces[f"action({name})"].append(sent[:shown, index].astype(np.float32))
         if progress is not None:
             progress(number + 1, task.episode_steps)
 
@@ -198,12 +210,6 @@ def _joints(task: Task) -> dict[str, int]:
     scalar = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
     joints = (model.joint(index) for index in range(model.njnt))
     return {joint.name: int(joint.qposadr[0]) for joint in joints if joint.name and int(joint.type[0]) in scalar}
-
-
-def _view_parts(state: EnvState, command_bn: jax.Array, number: int, task: Task) -> tuple[Any, ...]:
-    physics = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), state.physics)
-    time_b = jnp.full(physics.qpos.shape[0], number * task.control_dt, jnp.float32)
-    return physics, time_b, state.episode.action, state.episode.last_action, command_bn
 
 
 def _violations(

@@ -163,7 +163,7 @@ class Rollout(eqx.Module):
 def strip_weak_types(tree: Any) -> Any:
     """Arrays with their types made explicit, so that the first call and all later ones are one compilation; copies, so that they can
     be donated."""
-    return jax.tree.map(lambda x: jnp.array(x, dtype=x.dtype, copy=True) if eqx.is_array(x) else x, tree)
+    return jax.tree.map(lambda x: jnp.array(x, dtype=jax.dtypes.canonicalize_dtype(x.dtype), copy=True) if eqx.is_array(x) else x, tree)
 
 
 def init_learner(config: PPOConfig, observation_sizes: dict[str, int], action_size: int, seed: int) -> Learner:
