@@ -172,8 +172,9 @@ class _Frontmatter:
         before, after = self.lines[line][:column], self.lines[line][column:]
         if not after.startswith("}"):
             raise _Refused("'metadata' does not end in a brace")
-        separator = ", " if metadata.items and not before.rstrip().endswith(",") else ""
-        self.lines[line] = before.rstrip() + separator + ", ".join(entries) + after
+        ended = "".join([*self.lines[:line], before]).rstrip().endswith(",")
+        separator = ", " if metadata.items and not ended else ""
+        self.lines[line] = (before.rstrip() or before) + separator + ", ".join(entries) + after
         self.lines = [text for number, text in enumerate(self.lines) if number not in gone]
         self._expect(moving)
 

@@ -21,6 +21,7 @@ from realitygap.inline_ignores import apply_ignores
 from realitygap.rule_selection import RuleSelection
 from realitygap.rules import RuleBook
 from realitygap.schema import Kind
+from realitygap.sources import source_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ def lint(paths: Sequence[Path], registry: Registry, options: CheckOptions, kind:
     Raises:
         InputError: a path, an option or the baseline is wrong.
     """
+    # Another check of this process may have been before a change, or in another folder.
+    source_lines.cache_clear()
     book = cache(lambda: RuleBook.of(registry))
     selection = options.rules
     if selection.select or selection.ignore or selection.per_file:
