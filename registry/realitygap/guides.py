@@ -1,19 +1,4 @@
-"""SKILL.md: the guide of a skill, against the Agent Skills specification and against skill.yaml.
-
-| rule | says |
-|---|---|
-| RG301 | there is no SKILL.md, or it has no frontmatter |
-| RG302 | a key that the specification does not have |
-| RG303 | `name`: 1 to 64 characters, lower case letters, digits and single hyphens, equal to the folder |
-| RG304 | `description`: 1 to 1024 characters, without < and > |
-| RG305 | `license`, `compatibility` (1 to 500 characters) and `allowed-tools` are texts |
-| RG306 | `metadata` maps texts to texts |
-| RG307 | the body is empty, or longer than the 500 lines advised |
-| RG308 | a link to a file that is not there |
-| RG310 | the name differs from that in skill.yaml |
-| RG311 | the trit differs from that in skill.yaml, or is missing |
-| RG312 | `metadata.version` differs from the version in skill.yaml |
-"""
+"""SKILL.md: the guide of a skill, against the Agent Skills specification and against skill.yaml. Rules RG3xx of `rules.yaml`."""
 
 from __future__ import annotations
 
