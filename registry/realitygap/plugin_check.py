@@ -10,6 +10,10 @@
 | RG506 | an unknown kind of component |
 | RG507 | a default of a parameter breaks its own schema |
 | RG508 | a check of a plugin failed, or gave a finding with a code that is not its own |
+| RG509 | the version of the plugin API is not one that this realitygap has |
+| RG511 | a hook will go in a later version |
+
+RG510, that the code does not do what plugin.yaml says, needs the plugin imported (`contract`).
 """
 
 from __future__ import annotations
@@ -17,12 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from realitygap import assets, components, static_names
+from realitygap.deprecation import deprecations
 from realitygap.discovery import Registry, settle
 from realitygap.document import Document, shown_path
 from realitygap.errors import nearest
 from realitygap.findings import Finding
-from realitygap.hooknames import HOOKS
-from realitygap.plugin_record import PluginRecord
+from realitygap.hooknames import HOOKS, REMOVED
+from realitygap.plugin_record import PluginRecord, api_trouble
 from realitygap.schema import problems, validate
 from realitygap.skill_check import entry_finding
 
@@ -34,11 +39,10 @@ def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
     if invalid:
         return
     data = document.data
+    if too_far := api_trouble(data["api"], record.distribution):
+        yield Finding.at(document, "/api", "RG509", too_far[0], hint=too_far[1])
     for number, hook in enumerate(data.get("hooks", ())):
-        if hook not in HOOKS:
-            close = nearest(hook, HOOKS)
-            hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
-            yield Finding.at(document, f"/hooks/{number}", "RG503", f"unknown hook '{hook}'", hint=hint)
+        yield from _hook(document, f"/hooks/{number}", hook)
     if data.get("hooks"):
         wrong = static_names.trouble(f"{record.module}:__name__", document.path.parent if document.path else None)
         if wrong and "has no '__name__'" not in wrong[0]:
@@ -61,6 +65,21 @@ def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
             path = assets.resolve(place)
             if path is None or not path.exists():
                 yield Finding.at(document, f"/assets/{kind}/{name}", "RG504", f"there is no {kind} at '{place}'")
+
+
+def _hook(document: Document, pointer: str, hook: str) -> Iterator[Finding]:
+    if hook in REMOVED:
+        yield Finding.at(document, pointer, "RG503", f"hook '{hook}' is gone", hint=REMOVED[hook])
+    elif hook not in HOOKS:
+        close = nearest(hook, HOOKS)
+        hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
+        yield Finding.at(document, pointer, "RG503", f"unknown hook '{hook}'", hint=hint)
+    else:
+        # What the specifications say of a hook is known without importing the plugin; which arguments it takes is not.
+        from realitygap import hookspecs
+
+        for text in deprecations(hookspecs, hook):
+            yield Finding.at(document, pointer, "RG511", text, severity="warning", hint="docs/hooks.md says how hooks go")
 
 
 def state_findings(registry: Registry, *, as_warning: bool) -> Iterator[Finding]:
