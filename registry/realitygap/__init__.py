@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from realitygap.hookspecs import hookimpl as hookimpl
 
 API_VERSION = 1
-"""Version of the hook specifications and of the manifest formats."""
+"""Version of the hook specifications and of the manifest formats: the newest that a plugin may ask for."""
+OLDEST_API_VERSION = 1
+"""The oldest that still works. It rises when a hook goes that was deprecated before (docs/hooks.md)."""
 
 _HOMES = {"RunContext": "context", "InputError": "errors", "Cancelled": "errors", "hookimpl": "hookspecs"}
 
-__all__ = ["API_VERSION", "Cancelled", "InputError", "RunContext", "hookimpl"]
+__all__ = ["API_VERSION", "OLDEST_API_VERSION", "Cancelled", "InputError", "RunContext", "hookimpl"]
 
 
 def __getattr__(name: str) -> Any:

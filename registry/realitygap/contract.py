@@ -22,7 +22,7 @@ def module_records(registry: Registry) -> list[PluginRecord]:
 
 
 def contract_findings(registry: Registry, plugin: str | None = None) -> Iterator[Finding]:
-    """Where code and plugin.yaml disagree (rule RG510), for one plugin or all.
+    """Where code and plugin.yaml disagree (rule RG510), for one plugin or all; and what of a plugin will go (RG511, a warning).
 
     The module imports and implements exactly the declared hooks; what the hooks register are the declared checks, commands and components;
     entries of skills, factories and commands can be imported and called. What an extra that is not installed would bring is not looked at.
@@ -30,8 +30,11 @@ def contract_findings(registry: Registry, plugin: str | None = None) -> Iterator
     for record in registry.active_plugins:
         if plugin is not None and record.name != plugin:
             continue
+        path = shown_path(record.manifest) if record.manifest else ""
         for message in _disagreements(record, registry):
-            yield Finding(rule="RG510", message=f"{record.label}: {message}", path=shown_path(record.manifest) if record.manifest else "")
+            yield Finding(rule="RG510", message=f"{record.label}: {message}", path=path)
+        for message in record.deprecations:
+            yield Finding(rule="RG511", message=f"{record.label}: {message}", path=path, severity="warning")
 
 
 def _disagreements(record: PluginRecord, registry: Registry) -> Iterator[str]:

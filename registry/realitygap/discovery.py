@@ -16,7 +16,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from realitygap.errors import InputError, unknown
-from realitygap.scan import BUILTIN_DISTRIBUTION, WORKSPACE, Broken, Selection, scan
+from realitygap.scan import BUILTIN_DISTRIBUTION, WORKSPACE, Broken, scan
+from realitygap.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,13 +56,17 @@ class Conflict:
 class Registry:
     """Skills and plugins with their names settled. Reading it executes no plugin code."""
 
-    def __init__(self, plugins: Sequence[PluginRecord], skills: Iterable[Skill], broken: Sequence[Broken] = ()) -> None:
+    def __init__(
+        self, plugins: Sequence[PluginRecord], skills: Iterable[Skill], broken: Sequence[Broken] = (), unmatched: Sequence[str] = ()
+    ) -> None:
         self.plugins: dict[str, PluginRecord] = {}
         """By name; a record whose name is taken is under `distribution/name`."""
         for record in plugins:
             self.plugins.setdefault(record.name if record.name not in self.plugins else f"{record.distribution}/{record.name}", record)
         self.broken = tuple(broken)
         """Manifests that give nothing."""
+        self.unmatched = tuple(unmatched)
+        """Names in the lists of allowed and denied plugins that fit nothing."""
         self.every_skill = tuple(skills)
         """Also those whose bare name belongs to another."""
         self.skills: dict[str, Skill]
@@ -70,10 +75,22 @@ class Registry:
         self.skills, self.conflicts = settle("skill", [(one.name, one.distribution, one) for one in self.every_skill])
 
     @classmethod
-    def discover(cls, selection: Selection | None = None) -> Registry:
-        """The registry of this environment; the selection is by default that of the environment variables."""
+    def discover(cls, selection: Selection | None = None, *, strict: bool | None = None) -> Registry:
+        """The registry of this environment.
+
+        Args:
+            selection: by default that of the environment variables.
+            strict: by default what the selection says.
+
+        Raises:
+            PluginFailed: a plugin is invalid, in strict mode.
+        """
+        selection = selection or Selection.from_environment()
         found = scan(selection)
-        return cls(found.plugins, found.skills, found.broken)
+        registry = cls(found.plugins, found.skills, found.broken, found.unmatched)
+        if selection.strict if strict is None else strict:
+            registry.require_plugins()
+        return registry
 
     def skill(self, name: str) -> Skill:
         """The skill of a name or `distribution/name`. Raises `InputError` with the nearest name, or with all who claim it."""
@@ -88,7 +105,27 @@ class Registry:
         for one_broken in self.broken:
             if one_broken.path.parent.name == name:
                 raise one_broken.error
+        for record in self.plugins.values():
+            if name in record.withheld:
+                raise InputError(f"skill '{name}' is not offered: {record.label}: {record.error}", hint=record.remedy)
         raise unknown("skill", name, self.skills)
+
+    def require_plugins(self) -> None:
+        """Raises `PluginFailed` where a plugin is invalid, a skill of one is, or a plugin is named that does not exist."""
+        from realitygap.plugin_record import PluginFailed
+
+        wrong: list[tuple[str, str | None]] = [
+            (f"{one.label}: {one.error}", one.remedy) for one in self.plugins.values() if one.state == "error"
+        ]
+        manifests = {one.manifest for one in self.plugins.values()}
+        for broken in self.broken:
+            if broken.plugin != WORKSPACE and broken.path not in manifests:
+                wrong.append((f"plugin '{broken.plugin}': {broken.error.where or broken.path}: {broken.error.message}", broken.error.hint))
+        wrong += [(f"no plugin '{name}' is installed, which is named as allowed or denied", None) for name in self.unmatched]
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            message, hint = wrong[0]
+            raise PluginFailed(message + more, hint="; ".join(filter(None, [hint, "`skills plugins` shows all of them"])))
 
     def plugin(self, name: str) -> PluginRecord:
         """The record of a plugin. Raises `InputError` with the nearest name."""
@@ -102,7 +139,7 @@ class Registry:
         more = list(skills)
         places, names = {one.directory.resolve() for one in more}, {one.name for one in more}
         kept = [one for one in self.every_skill if one.directory.resolve() not in places and one.name not in names]
-        return Registry(list(self.plugins.values()), [*kept, *more], self.broken)
+        return Registry(list(self.plugins.values()), [*kept, *more], self.broken, self.unmatched)
 
     @cached_property
     def places(self) -> dict[Path, Skill]:

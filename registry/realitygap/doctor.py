@@ -47,7 +47,8 @@ class Diagnosis:
 def examine(*, timeout_s: float = 60.0) -> Diagnosis:
     """Looks at everything; plugins are imported, jax is started in a process of its own with a time limit."""
     versions = {name: _version(name) for name in ("realitygap", *_PACKAGES)}
-    registry = Registry.discover()
+    registry = Registry.discover(strict=False)
+    registry.host.strict = False  # all that is wrong is told, not the first of it
     items = [
         Item("python", "ok", f"{platform.python_version()} at {sys.executable}"),
         Item("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions.items() if version)),
@@ -71,8 +72,10 @@ def _plugins(registry: Registry) -> Iterator[Item]:
         states.setdefault(record.state, []).append(record.name)
         if record.state == "error":
             yield Item("plugin", "broken", f"{record.label}: {record.error}", record.remedy)
-        for note in record.notes:
+        for note in (*record.notes, *record.deprecations):
             yield Item("plugin", "note", f"{record.label}: {note}")
+    for name in registry.unmatched:
+        yield Item("plugins", "note", f"no plugin and no distribution is called '{name}', which is named as allowed or denied")
     yield Item("plugins", "ok", "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if state != "error") or "none")
 
 

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from realitygap.errors import InputError
 from realitygap.pipeline import Lookup, dependencies
 
 if TYPE_CHECKING:
     from realitygap.skill import Skill
 
-_FILLS = {-1: "#dbe7f5", 0: "#ececec", 1: "#f6e3d3"}
-_STROKES = {-1: "#2f6db3", 0: "#7a7a7a", 1: "#b8651b"}
+FILLS = {-1: "#dbe7f5", 0: "#ececec", 1: "#f6e3d3"}
+STROKES = {-1: "#2f6db3", 0: "#7a7a7a", 1: "#b8651b"}
+"""Colours of a trit, everywhere. Blue and orange are told apart by those who cannot tell red from green."""
 
 
 def draw(skill: Skill, registry: Lookup, form: str = "mermaid") -> str:
     """The graph of a pipeline, or of a single skill with what it depends on and enables. Raises InputError for an unknown skill."""
     nodes, edges = list(_nodes(skill, registry, "", 0)), list(dict.fromkeys(_edges(skill, registry, "")))
     if not skill.is_pipeline:
-        nodes = [(skill.name, f"{skill.name} {_trit(skill.trit)}", skill.trit, 0)]
+        nodes = [(skill.name, f"{skill.name} {trit_label(skill.trit)}", skill.trit, 0)]
         for other, ends in [(name, (name, skill.name)) for name in skill.depends_on] + [
             (name, (skill.name, name)) for name in skill.enables
         ]:
             trit = registry.skill(other).trit
-            nodes.append((other, f"{other} {_trit(trit)}", trit, 0))
+            nodes.append((other, f"{other} {trit_label(trit)}", trit, 0))
             edges.append(ends)
-    return _dot(skill.name, nodes, edges) if form == "dot" else _mermaid(nodes, edges)
+    if form == "mermaid":
+        return _mermaid(nodes, edges)
+    dot = _dot(skill.name, nodes, edges)
+    return as_svg(dot) if form == "svg" else dot
 
 
 Node = tuple[str, str, int | None, int]
@@ -39,11 +46,11 @@ def _nodes(skill: Skill, registry: Lookup, prefix: str, depth: int) -> Iterator[
         label = f"{step['id']}: {used.name}" if step["id"] != used.name else used.name
         label += " (for each)" if "foreach" in step else ""
         if used.is_pipeline:
-            yield name, f"{label} {_trit(used.trit)}", None, depth
+            yield name, f"{label} {trit_label(used.trit)}", None, depth
             yield from _nodes(used, registry, f"{name}.", depth + 1)
             yield "", "", None, depth
         else:
-            yield name, f"{label} {_trit(used.trit)}", used.trit, depth
+            yield name, f"{label} {trit_label(used.trit)}", used.trit, depth
 
 
 def _edges(skill: Skill, registry: Lookup, prefix: str) -> Iterator[tuple[str, str]]:
@@ -84,38 +91,60 @@ def _mermaid(nodes: list[Node], edges: list[tuple[str, str]]) -> str:
     for name, label, trit, depth in nodes:
         pad = "  " * (depth + 1)
         if trit is None:
-            lines.append(f'{pad}subgraph {_id(name)}["{_quoted(label)}"]' if name else f"{pad}end")
+            lines.append(f'{pad}subgraph {node_id(name)}["{quoted(label)}"]' if name else f"{pad}end")
         else:
-            lines.append(f'{pad}{_id(name)}["{_quoted(label)}"]:::trit{trit % 3}')
-    lines += [f"  {_id(source)} --> {_id(target)}" for source, target in edges]
-    lines += [f"  classDef trit{trit % 3} fill:{_FILLS[trit]},stroke:{_STROKES[trit]},color:#1a1a1a" for trit in (-1, 0, 1)]
+            lines.append(f'{pad}{node_id(name)}["{quoted(label)}"]:::trit{trit % 3}')
+    lines += [f"  {node_id(source)} --> {node_id(target)}" for source, target in edges]
+    lines += [f"  classDef trit{trit % 3} fill:{FILLS[trit]},stroke:{STROKES[trit]},color:#1a1a1a" for trit in (-1, 0, 1)]
     return "\n".join(lines)
 
 
 def _dot(title: str, nodes: list[Node], edges: list[tuple[str, str]]) -> str:
-    lines = [f'digraph "{_escaped(title)}" {{', '  node [shape=box, style="rounded,filled", fontname="sans-serif"];']
+    lines = [f'digraph "{escaped(title)}" {{', '  node [shape=box, style="rounded,filled", fontname="sans-serif"];']
     for name, label, trit, depth in nodes:
         pad = "  " * (depth + 1)
         if trit is None:
-            lines.append(f'{pad}subgraph "cluster_{_escaped(name)}" {{ label="{_escaped(label)}";' if name else f"{pad}}}")
+            lines.append(f'{pad}subgraph "cluster_{escaped(name)}" {{ label="{escaped(label)}";' if name else f"{pad}}}")
         else:
-            lines.append(f'{pad}"{_escaped(name)}" [label="{_escaped(label)}", fillcolor="{_FILLS[trit]}", color="{_STROKES[trit]}"];')
-    lines += [f'  "{_escaped(source)}" -> "{_escaped(target)}";' for source, target in edges]
+            lines.append(f'{pad}"{escaped(name)}" [label="{escaped(label)}", fillcolor="{FILLS[trit]}", color="{STROKES[trit]}"];')
+    lines += [f'  "{escaped(source)}" -> "{escaped(target)}";' for source, target in edges]
     return "\n".join([*lines, "}"])
 
 
-def _trit(trit: int) -> str:
+def as_svg(dot: str) -> str:
+    """A graph in DOT as SVG, by graphviz. Raises InputError where it is not installed, or refuses the graph."""
+    program = shutil.which("dot")
+    if program is None:
+        raise InputError(
+            "SVG of a pipeline needs graphviz, which is not installed", hint="`--format mermaid` and `--format dot` need nothing"
+        )
+    try:
+        done = subprocess.run([program, "-Tsvg"], input=dot, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"graphviz could not be run: {error}", hint="`--format dot` gives its input") from None
+    if done.returncode:
+        raise InputError(
+            f"graphviz failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}", hint="`--format dot` gives its input"
+        )
+    return done.stdout.rstrip()
+
+
+def trit_label(trit: int) -> str:
+    """A trit beside a name: (-1), (0), (+1)."""
     return f"({trit:+d})" if trit else "(0)"
 
 
-def _id(name: str) -> str:
+def node_id(name: str) -> str:
+    """An id that Mermaid takes for this name, and for no other."""
     # `end` is a word of Mermaid, and a dash or a dot would end an id.
     return "s_" + "".join(letter if letter.isalnum() else f"_{ord(letter):x}_" for letter in name)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text inside quotes of Mermaid or of XML."""
     return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text inside quotes of DOT."""
     return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,5 +1,7 @@
 """Names of the hooks, for those who must not import pluggy; a test holds them against `hookspecs`."""
 
+from __future__ import annotations
+
 HOOKS = (
     "realitygap_after_step",
     "realitygap_before_step",
@@ -10,3 +12,6 @@ HOOKS = (
     "realitygap_register_executors",
     "realitygap_register_readers",
 )
+
+REMOVED: dict[str, str] = {}
+"""Hooks that there were: name to when each went and what to implement instead, for the message to an author who still has it."""

@@ -57,6 +57,7 @@ def realitygap_register_checks(register: RegisterCheck) -> None:
         def realitygap_register_checks(register):
             register("ACME", units_are_given)
 
+
         def units_are_given(registry, skills):
             for skill in skills:
                 for name, schema in skill.outputs.items():
@@ -76,6 +77,7 @@ def realitygap_register_commands(register: RegisterCommand) -> None:
         @hookimpl
         def realitygap_register_commands(register):
             from acme_gap.commands import init_acme
+
             register(init_acme)
     """
 
@@ -91,6 +93,7 @@ def realitygap_register_components(register: RegisterComponent) -> None:
         @hookimpl
         def realitygap_register_components(register):
             from acme_gap.terms import foot_clearance
+
             register("observation", "foot_clearance", foot_clearance)
     """
 
@@ -106,6 +109,7 @@ def realitygap_register_readers(register: RegisterNamed) -> None:
         @hookimpl
         def realitygap_register_readers(register):
             from acme_gap.readers import AcmeLog
+
             register("acme-log", AcmeLog)
     """
 
@@ -121,6 +125,7 @@ def realitygap_register_executors(register: RegisterNamed) -> None:
         @hookimpl
         def realitygap_register_executors(register):
             from acme_gap.slurm import SlurmExecutor
+
             register("slurm", SlurmExecutor)
     """
 

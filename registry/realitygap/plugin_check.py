@@ -1,29 +1,17 @@
-"""The rules for plugins, beside the schema of plugin.yaml.
-
-| rule | says |
-|---|---|
-| RG501 | a plugin is in state error |
-| RG502 | the module, a command or a component's factory does not exist |
-| RG503 | an unknown hook |
-| RG504 | an asset's file does not exist |
-| RG505 | a name of a command, component or asset belongs to this distribution, or several claim it |
-| RG506 | an unknown kind of component |
-| RG507 | a default of a parameter breaks its own schema |
-| RG508 | a check of a plugin failed, or gave a finding with a code that is not its own |
-| RG512 | rules.yaml declares a code without a prefix of the plugin |
-"""
+"""Plugins: what `plugin.yaml` says against what is there, without importing the plugin. Rules RG5xx of `rules.yaml`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from realitygap import assets, components, static_names
+from realitygap.deprecation import deprecations
 from realitygap.discovery import Registry, settle
 from realitygap.document import Document, load, shown_path
 from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding
-from realitygap.hooknames import HOOKS
-from realitygap.plugin_record import PluginRecord
+from realitygap.hooknames import HOOKS, REMOVED
+from realitygap.plugin_record import PluginRecord, api_trouble
 from realitygap.rules import FILE
 from realitygap.schema import problems, validate
 from realitygap.skill_check import entry_finding
@@ -37,11 +25,10 @@ def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
     if invalid:
         return
     data = document.data
+    if too_far := api_trouble(data["api"], record.distribution):
+        yield Finding.at(document, "/api", "RG509", too_far[0], hint=too_far[1])
     for number, hook in enumerate(data.get("hooks", ())):
-        if hook not in HOOKS:
-            close = nearest(hook, HOOKS)
-            hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
-            yield Finding.at(document, f"/hooks/{number}", "RG503", f"unknown hook '{hook}'", hint=hint)
+        yield from _hook(document, f"/hooks/{number}", hook)
     if data.get("hooks"):
         wrong = static_names.trouble(f"{record.module}:__name__", document.path.parent if document.path else None)
         if wrong and "has no '__name__'" not in wrong[0]:
@@ -85,6 +72,21 @@ def _rule_table(record: PluginRecord) -> Iterator[Finding]:
             hint = f"prefixes: {', '.join(record.checks)}" if record.checks else "list its prefix under `checks` in plugin.yaml"
             message = f"'{code}' begins with no prefix that plugin.yaml lists under 'checks'"
             yield Finding.at(document, f"/rules/{code}", "RG512", message, hint=hint, key=True)
+
+
+def _hook(document: Document, pointer: str, hook: str) -> Iterator[Finding]:
+    if hook in REMOVED:
+        yield Finding.at(document, pointer, "RG503", f"hook '{hook}' is gone", hint=REMOVED[hook])
+    elif hook not in HOOKS:
+        close = nearest(hook, HOOKS)
+        hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
+        yield Finding.at(document, pointer, "RG503", f"unknown hook '{hook}'", hint=hint)
+    else:
+        # What the specifications say of a hook is known without importing the plugin; which arguments it takes is not.
+        from realitygap import hookspecs
+
+        for text in deprecations(hookspecs, hook):
+            yield Finding.at(document, pointer, "RG511", text, severity="warning", hint="docs/hooks.md says how hooks go")
 
 
 def state_findings(registry: Registry, *, as_warning: bool) -> Iterator[Finding]:

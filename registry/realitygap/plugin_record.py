@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from realitygap.errors import Explained
 from realitygap.skill import ManifestError
 
 State = Literal["found", "loaded", "disabled", "error"]
 """`found` is on disk and not imported yet."""
+
+
+class PluginFailed(Explained):
+    """A plugin that is invalid or could not be loaded, in strict mode. Exit code 3."""
+
+
+class Incompatible(ManifestError):
+    """A plugin and this realitygap are too far apart."""
 
 
 @dataclass(kw_only=True)
@@ -44,8 +53,16 @@ class PluginRecord:
     error: str | None = None
     """Why the state is `error`: one line."""
     traceback: str | None = None
+    hint: str | None = None
+    """What mends the error, where that is known."""
+    incompatible: bool = False
+    """Whether the error is that plugin and host are too far apart, so that its skills are not offered either."""
+    withheld: list[str] = field(default_factory=list)
+    """Skills that are not offered, because the plugin is incompatible."""
     notes: list[str] = field(default_factory=list)
     """What is odd but stops nothing."""
+    deprecations: list[str] = field(default_factory=list)
+    """What the module implements although it will go; known once it is loaded."""
 
     @property
     def manifest(self) -> Path | None:
@@ -57,9 +74,12 @@ class PluginRecord:
 
     @property
     def remedy(self) -> str:
-        """The command that does without it."""
-        without = f"`REALITYGAP_DISABLE_PLUGINS={self.name} skills ...` does without it"
-        return without if self.builtin else f"{without}; `pip uninstall {self.distribution}` removes it"
+        """What mends it where that is known, and the command that does without it."""
+        ways = [self.hint] if self.hint else []
+        ways.append(f"`skills --disable-plugins {self.name} ...` does without it")
+        if not self.builtin:
+            ways.append(f"`pip uninstall {self.distribution}` removes it")
+        return "; ".join(ways)
 
     def fail(self, cause: str, traceback: str | None = None) -> None:
         self.state, self.error, self.traceback = "error", cause, traceback
@@ -72,7 +92,10 @@ class PluginRecord:
             "builtin": self.builtin,
             "state": self.state,
             "error": self.error,
+            "hint": self.remedy if self.state == "error" else None,
             "notes": self.notes,
+            "deprecations": self.deprecations,
+            "api": self.api,
             "summary": self.summary,
             "package": self.package,
             "directory": str(self.directory) if self.directory else None,
@@ -82,17 +105,37 @@ class PluginRecord:
             "checks": list(self.checks),
             "assets": {kind: sorted(names) for kind, names in self.assets.items()},
             "skills": self.skills,
+            "withheld": self.withheld,
         }
+
+
+def api_trouble(api: int, distribution: str) -> tuple[str, str] | None:
+    """What keeps a plugin that asks for a version of the plugin API from working here, and what to do; None where it works."""
+    from realitygap import API_VERSION, OLDEST_API_VERSION
+
+    if api > API_VERSION:
+        message = f"needs version {api} of the plugin API, of a newer realitygap; {_host()} has version {API_VERSION}"
+        return message, f"`pip install -U realitygap`, or an older {distribution}"
+    if api < OLDEST_API_VERSION:
+        message = f"written for version {api} of the plugin API, which {_host()} no longer has; the oldest is {OLDEST_API_VERSION}"
+        return message, f"`pip install -U {distribution}`; its author finds what changed in docs/hooks.md"
+    return None
 
 
 def read_manifest(record: PluginRecord, data: Any) -> None:
     """Fills the record with the data of `plugin.yaml`. Raises `ManifestError`."""
-    from realitygap import API_VERSION
-
     if not isinstance(data, dict):
         raise ManifestError("a manifest is a mapping of keys to values")
-    if (isinstance(data.get("schema"), int) and data["schema"] > 1) or (isinstance(data.get("api"), int) and data["api"] > API_VERSION):
-        raise ManifestError("written for a newer realitygap", pointer="/schema", hint="pip install -U realitygap")
+    if isinstance(data.get("schema"), int) and data["schema"] > 1:
+        raise Incompatible(
+            f"written in format {data['schema']}, of a newer realitygap; {_host()} reads format 1",
+            pointer="/schema",
+            hint="pip install -U realitygap",
+        )
+    api = data.get("api")
+    if isinstance(api, int) and (wrong := api_trouble(api, record.distribution)):
+        record.api = api
+        raise Incompatible(wrong[0], pointer="/api", hint=wrong[1])
     if data.get("name") != record.name:
         raise ManifestError(f"its name '{data.get('name')}' is not that of the entry point, '{record.name}'", pointer="/name")
     record.api = _typed(data, "api", int, 1)
@@ -125,3 +168,12 @@ def _typed(data: dict[str, Any], key: str, kind: type, default: Any) -> Any:
         words = {int: "a whole number", str: "a text", list: "a list", dict: "a mapping"}
         raise ManifestError(f"'{key}' must be {words[kind]}", pointer=f"/{key}")
     return value
+
+
+def _host() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"realitygap {version('realitygap')}"
+    except PackageNotFoundError:
+        return "this realitygap"

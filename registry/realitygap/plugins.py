@@ -1,7 +1,7 @@
 """Imports plugins one by one, and keeps what goes wrong with one away from the others.
 
 A plugin that raises at import, calls `sys.exit`, hangs, or implements a hook that does not exist ends in state `error` with the cause, and
-the rest goes on. `REALITYGAP_STRICT_PLUGINS=1` raises instead, which authors of plugins want.
+the rest goes on. Strict mode (`selection`) raises instead, which authors of plugins want.
 
 An import that hangs is given up after `REALITYGAP_PLUGIN_TIMEOUT` seconds (30). In the main thread an alarm interrupts it. In any other
 thread, where no alarm can be set, it happens in a thread of its own that is left behind: a daemon, so that it keeps nothing alive, holding
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import io
 import os
 import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import Any
@@ -25,15 +27,15 @@ from typing import Any
 import pluggy
 
 from realitygap import hookspecs
-from realitygap.errors import Explained, nearest
-from realitygap.hooknames import HOOKS
-from realitygap.plugin_record import PluginRecord
+from realitygap.deprecation import HookDeprecation, deprecations
+from realitygap.errors import nearest
+from realitygap.hooknames import HOOKS, REMOVED
+from realitygap.plugin_record import PluginFailed, PluginRecord
+from realitygap.selection import Selection
+
+__all__ = ["DEFAULT_TIMEOUT_S", "PluginFailed", "PluginHost", "within"]
 
 DEFAULT_TIMEOUT_S = 30.0
-
-
-class PluginFailed(Explained):
-    """A plugin that could not be loaded, in strict mode."""
 
 
 class _Hangs(BaseException):
@@ -43,12 +45,20 @@ class _Hangs(BaseException):
 class PluginHost:
     """The plugins of a registry, loaded on demand."""
 
-    def __init__(self, records: Iterable[PluginRecord], *, strict: bool | None = None, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        records: Iterable[PluginRecord],
+        *,
+        strict: bool | None = None,
+        timeout_s: float | None = None,
+        specifications: Any = hookspecs,
+    ) -> None:
         self.records = {record.name: record for record in records}
-        self.strict = os.environ.get("REALITYGAP_STRICT_PLUGINS", "") not in ("", "0") if strict is None else strict
+        self.strict = Selection.from_environment().strict if strict is None else strict
         self.timeout_s = _timeout() if timeout_s is None else timeout_s
+        self._specifications = specifications
         self._manager = pluggy.PluginManager("realitygap")
-        self._manager.add_hookspecs(hookspecs)
+        self._manager.add_hookspecs(specifications)
 
     def load(self, name: str) -> bool:
         """Imports and registers a plugin; False where it is in state `error`, with the cause in its record."""
@@ -122,7 +132,10 @@ class PluginHost:
         return True
 
     def _register(self, record: PluginRecord, module: Any) -> None:
-        self._manager.register(module, name=record.name)
+        with warnings.catch_warnings():
+            # pluggy does not know the plugin's name; the warning is given again below, with it.
+            warnings.simplefilter("ignore", HookDeprecation)
+            self._manager.register(module, name=record.name)
         implemented = {caller.name for caller in self._manager.get_hookcallers(module) or ()}
         unknown = sorted(
             caller.name
@@ -131,6 +144,8 @@ class PluginHost:
         )
         if unknown:
             self._manager.unregister(module)
+            if unknown[0] in REMOVED:
+                raise ValueError(f"implements hook '{unknown[0]}', which is gone: {REMOVED[unknown[0]]}")
             close = nearest(unknown[0], HOOKS)
             raise ValueError(f"implements hook '{unknown[0]}', which does not exist" + (f"; did you mean '{close}'?" if close else ""))
         missing = sorted(set(record.hooks) - implemented)
@@ -138,6 +153,19 @@ class PluginHost:
             self._manager.unregister(module)
             raise ValueError(f"plugin.yaml declares hook '{missing[0]}', which '{record.module}' does not implement with @hookimpl")
         record.notes += [f"implements {name}, which plugin.yaml does not declare" for name in sorted(implemented - set(record.hooks))]
+        self._warn_of_deprecated(record, module)
+
+    def _warn_of_deprecated(self, record: PluginRecord, module: Any) -> None:
+        """Notes what the module implements although it will go, and warns the author at the place of the implementation."""
+        for caller in self._manager.get_hookcallers(module) or ():
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin_name != record.name:
+                    continue
+                for text in deprecations(self._specifications, caller.name, implementation.argnames):
+                    record.deprecations.append(text)
+                    code = getattr(inspect.unwrap(implementation.function), "__code__", None)
+                    place = (code.co_filename, code.co_firstlineno) if code else (record.module, 1)
+                    warnings.warn_explicit(f"{record.label}: {text}", HookDeprecation, *place)
 
     def _failed(self, record: PluginRecord, cause: str, error: BaseException | None) -> None:
         record.fail(cause, "".join(traceback.format_exception(error)) if error else None)

@@ -17,7 +17,8 @@ from typing import Any
 
 from realitygap.errors import InputError
 from realitygap.index import EntryPoint, Index
-from realitygap.plugin_record import PluginRecord, read_manifest
+from realitygap.plugin_record import Incompatible, PluginRecord, read_manifest
+from realitygap.selection import Selection
 from realitygap.skill import ManifestError, Skill
 
 GROUP = "realitygap"
@@ -42,35 +43,8 @@ class Found:
     plugins: list[PluginRecord]
     skills: list[Skill]
     broken: list[Broken]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which plugins take part."""
-
-    allow: frozenset[str] | None = None
-    """Names of plugins or distributions; None is all. What comes with this distribution always takes part, unless denied."""
-    deny: frozenset[str] = frozenset()
-    skills_dirs: tuple[Path, ...] = ()
-
-    @classmethod
-    def from_environment(cls) -> Selection:
-        """`REALITYGAP_PLUGINS` (allow list, empty for none), `REALITYGAP_DISABLE_PLUGINS`, `REALITYGAP_SKILLS_DIR` (separated like
-        PATH)."""
-        allow = os.environ.get("REALITYGAP_PLUGINS")
-        directories = os.environ.get("REALITYGAP_SKILLS_DIR", "")
-        return cls(
-            allow=None if allow is None else _names(allow),
-            deny=_names(os.environ.get("REALITYGAP_DISABLE_PLUGINS", "")),
-            skills_dirs=tuple(Path(one).expanduser() for one in directories.split(os.pathsep) if one),
-        )
-
-    def admits(self, entry: EntryPoint) -> bool:
-        names = {entry.name, entry.distribution}
-        # Denying the distribution itself would leave nothing; its plugins can be denied one by one.
-        if entry.distribution == BUILTIN_DISTRIBUTION:
-            return entry.name not in self.deny
-        return not names & self.deny and (self.allow is None or bool(names & self.allow))
+    unmatched: tuple[str, ...] = ()
+    """Names in the lists of allowed and denied plugins that fit nothing here."""
 
 
 def scan(selection: Selection | None = None) -> Found:
@@ -79,6 +53,7 @@ def scan(selection: Selection | None = None) -> Found:
     index = Index.open()
     found = Found([], [], [])
     entries = index.entry_points(GROUP)
+    found.unmatched = selection.unmatched((one.name, one.distribution) for one in entries)
     # Most of them name the same top-level package.
     find = cache(find_spec)
     for entry in sorted(entries, key=lambda one: (one.distribution != BUILTIN_DISTRIBUTION, one.distribution, one.name)):
@@ -145,7 +120,7 @@ def _plugin(entry: EntryPoint, selection: Selection, index: Index, found: Found,
     )
     directories = package_directories(entry.package, find)
     record.directory = next((one for one in directories if (one / "plugin.yaml").is_file()), directories[0] if directories else None)
-    if not selection.admits(entry):
+    if not selection.admits(entry.name, entry.distribution, builtin=record.builtin):
         record.state = "disabled"
     elif record.directory is None:
         record.fail(f"no package '{entry.package}' is installed")
@@ -157,6 +132,7 @@ def _plugin(entry: EntryPoint, selection: Selection, index: Index, found: Found,
             read_manifest(record, index.read(record.manifest))
         except InputError as error:
             record.fail(f"plugin.yaml: {error.message}")
+            record.hint, record.incompatible = error.hint, isinstance(error, Incompatible)
             found.broken.append(Broken(record.manifest, record.name, _located(error, record.manifest)))
     elif not (record.directory / "skills").is_dir():
         record.fail(f"no plugin.yaml in {record.directory}")
@@ -190,6 +166,9 @@ def _add_skill(directory: Path, owner: PluginRecord | None, index: Index, found:
         data = index.read(manifest)
         record = _owner(data, owner, found.plugins)
         if record is not None and record.state == "disabled":
+            return
+        if record is not None and record.incompatible:
+            record.withheld.append(directory.name)
             return
         skill = Skill.from_manifest(
             data,
@@ -227,10 +206,9 @@ def _located(error: InputError, path: Path) -> InputError:
     from realitygap.document import load
 
     try:
-        return load(path).error(getattr(error, "pointer", ""), error.message, hint=error.hint)
+        located = load(path).error(getattr(error, "pointer", ""), error.message, hint=error.hint)
+        if isinstance(error, Incompatible):
+            located.rule = "RG509"
+        return located
     except InputError as other:
         return other
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(name for name in (part.strip() for part in text.split(",")) if name)

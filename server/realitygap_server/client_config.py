@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from realitygap.errors import InputError
+from realitygap.selection import Selection
 
 NAME = "realitygap"
 CLIENTS: Mapping[str, str] = {
@@ -51,7 +52,8 @@ def config(client: str, arguments: Sequence[str] = (), endpoint: Endpoint | None
     """
     if endpoint is None:
         words = program()
-        command, rest = words[0], [*words[1:], "serve", *arguments]
+        # The client starts it in an environment of its own, which knows nothing of what was chosen here.
+        command, rest = words[0], [*words[1:], *Selection.from_environment().options(), "serve", *arguments]
         if client == "codex":
             return _toml({"command": command, "args": rest, "tool_timeout_sec": _CALL_S})
         entry: dict[str, Any] = {"command": command, "args": rest}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from realitygap import selection
 from realitygap.cli import terminal
 from realitygap.errors import Cancelled, Explained, InputError
 
@@ -104,7 +104,7 @@ def _split(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
     options, words = [], list(arguments)
     while words and words[0].startswith("-"):
         name, equals, value = words.pop(0).partition("=")
-        if name in ("--skills-dir", "--color") and not equals:
+        if name in (*selection.VALUED, "--color") and not equals:
             value = words.pop(0) if words else ""
         options.append((name, value))
     return options, words
@@ -114,14 +114,7 @@ def _apply(options: list[tuple[str, str]]) -> None:
     """Acts on the options before the command, which decide what commands there are, and hands them to child processes by the
     environment."""
     terminal.Color.choice = "auto"
-    directories = []
     for name, value in options:
-        if name == "--no-plugins":
-            os.environ["REALITYGAP_PLUGINS"] = ""
-        elif name == "--skills-dir" and value:
-            directories.append(os.path.abspath(Path(value).expanduser()))
-        elif name == "--color" and value in ("always", "never", "auto"):
+        if name == "--color" and value in ("always", "never", "auto"):
             terminal.Color.choice = value
-    if directories:
-        existing = os.environ.get("REALITYGAP_SKILLS_DIR")
-        os.environ["REALITYGAP_SKILLS_DIR"] = os.pathsep.join([*directories, *([existing] if existing else [])])
+    selection.apply(options, os.environ)

@@ -9,7 +9,8 @@ import click
 
 from realitygap.cli.commands import COMMANDS
 from realitygap.discovery import Registry
-from realitygap.errors import Explained, nearest
+from realitygap.errors import Explained, nearest, unknown
+from realitygap.selection import names
 
 
 class Program(click.Group):
@@ -17,7 +18,13 @@ class Program(click.Group):
 
     @cached_property
     def registry(self) -> Registry:
-        return Registry.discover()
+        # Also in strict mode: help must work where a plugin does not.
+        return Registry.discover(strict=False)
+
+    @staticmethod
+    def registry_of(context: click.Context) -> Registry:
+        command = context.find_root().command
+        return command.registry if isinstance(command, Program) else Registry.discover(strict=False)
 
     def list_commands(self, context: click.Context) -> list[str]:
         return [*COMMANDS, *sorted(name for name in self.registry.commands if name not in COMMANDS)]
@@ -69,12 +76,33 @@ class Program(click.Group):
 
 @click.command(cls=Program, name="skills", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to use colour; NO_COLOR is honoured.")
+@click.option("--plugins", "allowed", multiple=True, metavar="NAMES", help="Of third parties only these plugins, separated by commas.")
+@click.option("--disable-plugins", "denied", multiple=True, metavar="NAMES", help="Do without these plugins.")
 @click.option("--no-plugins", is_flag=True, help="Do without the plugins of third parties.")
+@click.option("--strict-plugins", is_flag=True, help="Fail where a plugin is invalid or cannot be loaded.")
 @click.option("--skills-dir", "skills_dirs", multiple=True, metavar="DIR", help="A folder with more skills; may be repeated.")
 @click.version_option(package_name="realitygap", prog_name="skills")
 @click.pass_context
-def program(context: click.Context, color: str, no_plugins: bool, skills_dirs: tuple[str, ...]) -> None:
+def program(
+    context: click.Context,
+    color: str,
+    allowed: tuple[str, ...],
+    denied: tuple[str, ...],
+    no_plugins: bool,
+    strict_plugins: bool,
+    skills_dirs: tuple[str, ...],
+) -> None:
     """Measure the gap between a simulated robot and the real one, close it, and prove it.
 
     `skills list` says what there is, `skills run NAME` runs it.
     """
+    # What the options choose is in the environment by now (`execute`). Here a slip in them is told.
+    if no_plugins and allowed:
+        raise click.UsageError("--no-plugins and --plugins contradict each other")
+    if not allowed and not denied:
+        return
+    registry = Program.registry_of(context)
+    for name in (one for text in (*allowed, *denied) for one in names(text)):
+        if name in registry.unmatched:
+            records = registry.plugins.values()
+            raise unknown("plugin", name, {known for one in records if not one.builtin or denied for known in (one.name, one.distribution)})
