@@ -149,6 +149,8 @@ def test_what_it_writes_passes_the_check_apart_from_what_it_announced(
             "RG103": ("'trit'" in message and skill in trits) or ("'summary'" in message and skill == "bare"),
             "RG304": skill == "bare",
             "TRI205": skill in without_group,
+            "TRI211": skill == "injected",
+            "TRI212": skill in trits,
         }
         assert known.get(rule), f"{path}: {rule} {message}"
     assert {path for rule, path, _, message in found if rule == "RG103" and "'trit'" in message} == {
@@ -252,7 +254,7 @@ def test_hostile_guides_neither_stop_the_others_nor_leave_their_folder(tmp_path:
     assert load(folder / "twice" / "skill.yaml").data.get("trit") is None
     assert load(folder / "good" / "skill.yaml").data["trit"] == 1
     # None of them has a finding that the schema of frontmatter or manifests would have, but for what is missing or not allowed in words.
-    assert set(outputs["findings_by_rule"]) <= {"RG103", "RG304", "RG307", "TRI205"}
+    assert set(outputs["findings_by_rule"]) <= {"RG103", "RG304", "RG307", "TRI205", "TRI212"}
 
 
 @given(st.text(max_size=80))

@@ -111,9 +111,9 @@ def run(tmp_path: Path, **inputs: Any) -> Mapping[str, Any]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     root = tmp_path / "skills"
-    manifest(root, "measure", -1, [["measure", "plan", "build"]], enables=("plan",))
-    manifest(root, "plan", 0, enables=("build",), body="measure (-1) ⊗ plan (0) ⊗ paint (+1) = 0")
-    manifest(root, "build", 1)
+    manifest(root, "measure", -1, [["measure", "plan", "make"]], enables=("plan",))
+    manifest(root, "plan", 0, enables=("make",), body="measure (-1) ⊗ plan (0) ⊗ paint (+1) = 0")
+    manifest(root, "make", 1)
     manifest(root, "paint", 1)
     manifest(root, "weigh", -1)
     manifest(root, "torn", 1, body="**Trit**: -1")
@@ -122,20 +122,20 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_group_says_why_its_members_belong_together(folder: Path, tmp_path: Path) -> None:
     outputs = run(tmp_path, path=str(folder), include=["measure"])
-    # measure -1 takes (0, +1) or (-1, -1). plan with build or paint is named already; torn, which has no trit, is no partner.
+    # measure -1 takes (0, +1) or (-1, -1). plan with make or paint is named already; torn, which has no trit, is no partner.
     assert outputs["possible"] == 2
     assert outputs["groups"] == []
-    outputs = run(tmp_path, path=str(folder), include=["build"])
+    outputs = run(tmp_path, path=str(folder), include=["make"])
     assert outputs["groups"] == [
         {
-            "members": ["build", "plan", "weigh"], "trits": [1, 0, -1], "shown": "build +1, plan 0, weigh -1", "links": 1,
-            "because": ["plan enables build"],
+            "members": ["make", "plan", "weigh"], "trits": [1, 0, -1], "shown": "make +1, plan 0, weigh -1", "links": 1,
+            "because": ["plan enables make"],
         }
     ]  # fmt: skip
     assert [row["skill"] for row in outputs["unknown"]] == ["torn"]
     assert "it states" in outputs["unknown"][0]["reason"]
     assert "SKILL.md:6" in outputs["unknown"][0]["reason"]
-    assert "2 balanced groups of 3 contain build" in outputs["summary"]
+    assert "2 balanced groups of 3 contain make" in outputs["summary"]
 
 
 def test_the_least_harmful_change_of_a_set_comes_first(folder: Path, tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_the_least_harmful_change_of_a_set_comes_first(folder: Path, tmp_path: P
     assert outputs["set"]["residue"] == 1
     by_name = {row["change"]: row for row in outputs["changes"]}
     assert by_name["changing weigh to +1"]["breaks"] == []
-    assert sorted(by_name["changing measure to +1"]["breaks"]) == [["build", "measure", "plan"], ["measure", "paint", "plan"]]
+    assert sorted(by_name["changing measure to +1"]["breaks"]) == [["make", "measure", "plan"], ["measure", "paint", "plan"]]
     assert outputs["changes"][0]["breaks"] == []
     assert outputs["changes"][-1]["breaks"] != []
-    balanced = run(tmp_path, path=str(folder), balance=["measure", "plan", "build"])
+    balanced = run(tmp_path, path=str(folder), balance=["measure", "plan", "make"])
     assert (balanced["changes"], balanced["set"]["balanced"]) == ([], True)
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_assumed_for_a_skill_without_a_trit(folder: Path, tmp_path: P
 def test_a_whole_folder_gets_a_group_for_each_skill_without_one_and_the_fewest_new_trits(folder: Path, tmp_path: Path) -> None:
     outputs = run(tmp_path, path=str(folder))
     assert outputs["ungrouped"] == 1
-    assert [row["members"] for row in outputs["groups"]] == [["build", "plan", "weigh"]]
+    assert [row["members"] for row in outputs["groups"]] == [["make", "plan", "weigh"]]
     assert outputs["rebalance"] == {"groups": 2, "unbalanced": 0, "changes": [], "lower_bound": 0, "exact": True, "unresolved": []}
     # Two groups that share `paint` and sum to +1 each: one new trit mends both, and nothing less can.
     manifest(folder, "one", 0, [["one", "other", "paint"], ["one", "third", "paint"]])
@@ -185,7 +185,7 @@ def test_a_whole_folder_gets_a_group_for_each_skill_without_one_and_the_fewest_n
         ({"include": ["mesure"]}, "unknown skill 'mesure'", "did you mean 'measure'?"),
         ({"balance": ["measure", "nobody-at-all"]}, "unknown skill 'nobody-at-all'", "there are:"),
         ({"keep": ["plann"]}, "unknown skill 'plann'", "did you mean 'plan'?"),
-        ({"include": ["measure", "plan", "build"]}, "3 skills leave no place in a group of 3", "larger `size`"),
+        ({"include": ["measure", "plan", "make"]}, "3 skills leave no place in a group of 3", "larger `size`"),
     ],
 )
 def test_what_cannot_be_is_explained(folder: Path, tmp_path: Path, inputs: dict[str, Any], message: str, hint: str) -> None:

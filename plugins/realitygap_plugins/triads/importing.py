@@ -16,9 +16,9 @@ from typing import Any
 
 from realitygap.document import shown_path
 from realitygap.errors import InputError
-from realitygap.guides import KEYS, NAME
+from realitygap.guides import GUIDES, KEYS, NAME
 from realitygap_plugins.triads.claims import Claim, SkillRecord
-from realitygap_plugins.triads.collection import GUIDES, MANIFEST, Collection
+from realitygap_plugins.triads.collection import MANIFEST, Collection
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.surroundings import why_unknown
 from realitygap_plugins.triads.verdicts import judge
@@ -250,6 +250,8 @@ def _trits(names: Iterable[str], collection: Collection) -> list[tuple[str, int 
 def _declare_groups(made: Plan, collection: Collection, called: Mapping[str, str]) -> None:
     skills = {one.name: one for one in made.skills}
     for claim in collection.claims:
+        if not claim.named:
+            continue  # a sum of numbers says nothing of anybody
         members = tuple(called.get(name, name) for name in claim.names)
         group = frozenset(members)
         if reason := _why_not(claim, members, skills, collection):

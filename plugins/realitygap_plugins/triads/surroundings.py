@@ -48,7 +48,7 @@ class Surroundings:
 def survey(collection: Collection, skills: Mapping[str, Skill] | None = None) -> Surroundings:
     """The surroundings of a collection. `skills` are those of a registry; without them the manifests of the collection are read."""
     by_name = collection.by_name
-    claims = [claim for claim in collection.claims if not claim.injected]
+    claims = [claim for claim in collection.claims if claim.named and not claim.injected]
     trit_of = {name: record.trit for name, record in by_name.items() if record.trit is not None}
     groups = {
         tuple(sorted(claim.names))

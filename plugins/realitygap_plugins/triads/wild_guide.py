@@ -15,10 +15,8 @@ from typing import Any
 
 from realitygap import document as documents
 from realitygap.errors import InputError
-from realitygap.guides import KEYS
+from realitygap.guides import KEYS, MAX_GUIDE_BYTES, read_plain
 
-MAX_BYTES = 4 * 1024 * 1024
-"""Largest guide that is read. The specification advises 500 lines."""
 _KEY = re.compile(r"^(?P<indent>[ \t]*)(?P<key>[A-Za-z_][\w.-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?$")
 _BLOCK = re.compile(r"^[|>][+-]?\d?$")
 
@@ -47,16 +45,9 @@ class WildGuide:
 
 def read_guide(path: Path) -> WildGuide:
     """Reads a guide. Raises InputError where it is too large, or cannot be read at all."""
-    shown = documents.shown_path(path)
-    try:
-        if not path.is_file():
-            raise InputError("no plain file", where=shown)
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=shown) from None
-    if len(raw) > MAX_BYTES:
-        raise InputError(f"larger than {MAX_BYTES // 1024**2} MiB, which no guide is", where=shown)
+    raw, whole = read_plain(path, MAX_GUIDE_BYTES)
+    if not whole:
+        raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide is", where=documents.shown_path(path))
     guide = WildGuide(path=path)
     try:
         text = raw.decode("utf-8")
