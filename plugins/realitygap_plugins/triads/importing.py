@@ -21,7 +21,7 @@ from realitygap_plugins.triads.claims import Claim, SkillRecord
 from realitygap_plugins.triads.collection import MANIFEST, Collection
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.surroundings import why_unknown
-from realitygap_plugins.triads.verdicts import judge
+from realitygap_plugins.triads.verdicts import Judge
 from realitygap_plugins.triads.wild_guide import WildGuide, as_text, first_sentence, read_guide
 
 UNKNOWN_VERSION = "0.0.0"
@@ -249,12 +249,13 @@ def _trits(names: Iterable[str], collection: Collection) -> list[tuple[str, int 
 
 def _declare_groups(made: Plan, collection: Collection, called: Mapping[str, str]) -> None:
     skills = {one.name: one for one in made.skills}
+    judge = Judge(collection.by_name)
     for claim in collection.claims:
         if not claim.named:
             continue  # a sum of numbers says nothing of anybody
         members = tuple(called.get(name, name) for name in claim.names)
         group = frozenset(members)
-        if reason := _why_not(claim, members, skills, collection):
+        if reason := _why_not(claim, members, skills, judge):
             made.left_out.append(LeftOut(claim=claim, reason=reason))
         elif group not in made.groups:
             made.groups[group] = claim.place
@@ -265,7 +266,7 @@ def _declare_groups(made: Plan, collection: Collection, called: Mapping[str, str
         one.triads.sort()
 
 
-def _why_not(claim: Claim, members: Sequence[str], skills: Mapping[str, Imported], collection: Collection) -> str | None:
+def _why_not(claim: Claim, members: Sequence[str], skills: Mapping[str, Imported], judge: Judge) -> str | None:
     """Why no manifest declares this group, or None."""
     if claim.injected:
         return "it stands in a block written by a tool"
@@ -277,7 +278,7 @@ def _why_not(claim: Claim, members: Sequence[str], skills: Mapping[str, Imported
         return f"not a skill of this collection: {', '.join(missing)}"
     if without := [name for name in members if skills[name].trit is None]:
         return f"no trit is known of {', '.join(without)}"
-    verdict = judge(claim, collection.by_name)
+    verdict = judge.judge(claim)
     if verdict.by_declared != "balanced":
         return f"it does not balance: {verdict.reason}"
     if verdict.truth == "false" or verdict.consistency == "contradicted":

@@ -10,6 +10,7 @@ from realitygap.errors import InputError, unknown
 from realitygap_plugins.triads.collection import collect, read_collection
 from realitygap_plugins.triads.gf3 import completing_trit, group_sum, is_balanced, signed
 from realitygap_plugins.triads.rebalance import rebalance
+from realitygap_plugins.triads.skill import warn_of
 from realitygap_plugins.triads.suggest import Change, Suggestion, changes, suggest, ungrouped
 from realitygap_plugins.triads.surroundings import Surroundings, survey
 
@@ -49,8 +50,7 @@ def _surroundings(path: str | None, run: RunContext) -> Surroundings:
         skills = Registry.discover().skills
         collection = collect(skill.directory for skill in skills.values())
         known = survey(collection, skills)
-    for problem in collection.problems:
-        run.warn(problem)
+    warn_of(collection.problems, run)
     return known
 
 
