@@ -175,8 +175,15 @@ def test_a_whole_folder_gets_a_group_for_each_skill_without_one_and_the_fewest_n
     assert (outputs["rebalance"]["unbalanced"], outputs["rebalance"]["exact"], outputs["rebalance"]["lower_bound"]) == (2, True, 1)
     (change,) = outputs["rebalance"]["changes"]
     assert (change["skill"], change["from"], change["to"]) in [("one", 0, -1), ("paint", 1, 0)]
+    assert "1 new trit mends all of them (fewer cannot)" in outputs["summary"]
+    repairs = {tuple(row["group"]): row for row in outputs["repairs"]}
+    assert set(repairs) == {("one", "other", "paint"), ("one", "paint", "third")}
+    assert all(row["breaks"] == [] for row in repairs.values())
     kept = run(tmp_path, path=str(folder), keep=["one", "paint"])["rebalance"]
     assert sorted(row["skill"] for row in kept["changes"]) == ["other", "third"], "each of the two alone"
+    fixed = run(tmp_path, path=str(folder), keep=["one", "paint", "other", "third"])
+    assert len(fixed["rebalance"]["unresolved"]) == 2
+    assert "For 2 no new trits were found with the trits that are to stay; `repairs` mends each by itself." in fixed["summary"]
 
 
 @pytest.mark.parametrize(

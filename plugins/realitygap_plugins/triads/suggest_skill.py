@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from realitygap.errors import InputError, unknown
 from realitygap_plugins.triads.collection import collect, read_collection
 from realitygap_plugins.triads.gf3 import completing_trit, group_sum, is_balanced, signed
-from realitygap_plugins.triads.rebalance import rebalance
+from realitygap_plugins.triads.rebalance import Rebalancing, rebalance
 from realitygap_plugins.triads.skill import warn_of
 from realitygap_plugins.triads.suggest import Change, Suggestion, changes, suggest, ungrouped
 from realitygap_plugins.triads.surroundings import Surroundings, survey
@@ -111,21 +111,11 @@ def _whole(size: int, most: int, keep: frozenset[str], known: Surroundings, outp
         if (found := suggest(known, [name], size=size, most=1)).groups
     ]
     outputs |= {"ungrouped": len(alone), "groups": [_group(one, known) for one in dict.fromkeys(best)]}
-    wrong = [group for group in known.groups if not known.balances(group)]
     lines = [
         f"{len(alone)} of {outputs['skills']} skills are in no group"
         + (f"; for them {len(outputs['groups'])} are suggested." if best else ".")
     ]
-    if not wrong:
-        outputs["rebalance"] = {
-            "groups": len(known.groups),
-            "unbalanced": 0,
-            "changes": [],
-            "lower_bound": 0,
-            "exact": True,
-            "unresolved": [],
-        }
-        return [*lines, f"All {len(known.groups)} groups whose trits are known balance."]
+    wrong = [group for group in known.groups if not known.balances(group)]
     repaired = rebalance(known.trit_of, known.groups, fixed=keep)
     outputs["rebalance"] = {
         "groups": len(known.groups),
@@ -135,14 +125,26 @@ def _whole(size: int, most: int, keep: frozenset[str], known: Surroundings, outp
         "exact": repaired.exact,
         "unresolved": [list(known.groups[place]) for place in repaired.unbalanced],
     }
+    outputs["repairs"] = [
+        {"group": list(group), **_change(changes(known, group)[0])} for group in run.track(wrong[:most], "mending one by one")
+    ]
+    if not wrong:
+        return [*lines, f"All {len(known.groups)} groups whose trits are known balance."]
+    return [*lines, f"{len(wrong)} of {len(known.groups)} groups do not balance. {_repair(repaired, known)}"]
+
+
+def _repair(repaired: Rebalancing, known: Surroundings) -> str:
+    """What new trits would do, in one sentence or two."""
     told = ", ".join(f"{name} {signed(known.trit_of[name])} to {signed(trit)}" for name, trit in sorted(repaired.changes.items())[:3])
     more = f" and {len(repaired.changes) - 3} more" if len(repaired.changes) > 3 else ""
-    fewest = "the fewest that do" if repaired.exact else f"at least {repaired.lower_bound} are needed"
-    done = f"; {len(repaired.unbalanced)} cannot, with what is to stay" if repaired.unbalanced else ""
-    lines.append(
-        f"{len(wrong)} of {len(known.groups)} groups do not balance. {len(repaired.changes)} new trits would ({fewest}): {told}{more}{done}"
-    )
-    return lines
+    fewest = "fewer cannot" if repaired.exact else f"fewer may do, at least {repaired.lower_bound}"
+    mend = "1 new trit mends" if len(repaired.changes) == 1 else f"{len(repaired.changes)} new trits mend"
+    said = [f"{mend} {'some' if repaired.unbalanced else 'all'} of them ({fewest}): {told}{more}."]
+    if repaired.unbalanced:
+        why = "with the trits that are to stay" if repaired.exact else "in the time of the search"
+        left = f"For {len(repaired.unbalanced)} no new trits were found {why}; `repairs` mends each by itself."
+        said = [*said, left] if repaired.changes else [left]
+    return " ".join(said)
 
 
 def _names(given: Sequence[str], known: Surroundings) -> list[str]:
