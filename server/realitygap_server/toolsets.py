@@ -15,7 +15,7 @@ TOOLSETS: Mapping[str, tuple[str, ...]] = {
     "domains": ("adapt-domain", "randomize-domain"),
     "training": ("describe-task", "list-components", "train-policy"),
     "proof": ("evaluate-policy", "validate-transfer"),
-    "triads": ("check-triads",),
+    "triads": ("check-triads", "import-skills", "suggest-triads"),
     "composite": ("entropy-sim2real", "kscale-ksim", "sim2real-predictive-coding"),
     "deployment": ("export-policy", "replay-run"),
     "simulation": ("rollout-policy", "simulate-rollout"),

@@ -159,3 +159,46 @@ def test_the_trits_of_a_pipelines_steps_are_listed_and_summed(tmp_path: Path) ->
     assert (outputs["step_sum"], outputs["step_sum_gf3"], outputs["step_completes"]) == (0, 0, 0)
     # Only the claims of the pipeline and its skills: nothing of those that it does not use.
     assert {row["owner"] for row in outputs["verdicts"]} <= {"kscale-ksim", *(row["skill"] for row in outputs["step_trits"])}
+
+
+def test_each_skill_is_a_row_with_its_trit_its_place_and_what_its_guide_breaks(tmp_path: Path) -> None:
+    write(tmp_path, "a", trit=-1, triads=[["a", "b"]], body="**Trit**: -1")
+    write(tmp_path, "b", trit=1, triads=[["a", "b"]])
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "SKILL.md").write_text(
+        "---\nname: c\ndescription: Has: a colon\ntrit: +1\nversion: 1\n---\n\nc (+1) ⊗ [balancer] (-1) = 0 ✓\n"
+    )
+    outputs = run(tmp_path, path=str(tmp_path))
+    rows = {row["skill"]: row for row in outputs["records"]}
+    assert (rows["a"]["trit"], rows["a"]["source"], rows["a"]["place"]) == (-1, "skill.yaml", f"{tmp_path}/a/skill.yaml:4")
+    assert rows["a"]["conforms"]
+    assert (rows["c"]["trit"], rows["c"]["source"], rows["c"]["place"]) == (1, "frontmatter.trit", f"{tmp_path}/c/SKILL.md:4")
+    assert not rows["c"]["conforms"]
+    assert "not valid YAML" in rows["c"]["problems"][0]
+    assert outputs["nonconforming"] == 1
+    (vacuous,) = [row for row in outputs["verdicts"] if row["vacuous"]]
+    assert vacuous["owner"] == "c"
+    assert outputs["vacuous"] == 1
+
+
+def test_addresses_that_disagree_are_listed_and_decide_no_trit(tmp_path: Path) -> None:
+    for name, body in {"a": "skill://a#D82626 and skill://nobody", "b": "skill://b#D82626", "c": "skill://a#26D826"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "SKILL.md").write_text(f"---\nname: {name}\ndescription: x\n---\n{body}\n")
+    outputs = run(tmp_path, path=str(tmp_path))
+    faults = [row["fault"] for row in outputs["addresses"]]
+    assert len(faults) == 3
+    assert "no skill 'nobody' in this collection" in faults[0]
+    assert faults[1].startswith("a has several colours: #d82626")
+    assert faults[2].startswith("#d82626 is the colour of several skills: a at ")
+    assert all(row["trit"] is None for row in outputs["records"])
+
+
+def test_a_collection_with_many_faults_warns_of_the_first_and_counts_the_rest(tmp_path: Path) -> None:
+    for number in range(25):
+        (tmp_path / "skills" / f"s{number:02d}").mkdir(parents=True)
+        (tmp_path / "skills" / f"s{number:02d}" / "SKILL.md").write_text("---\nname: [\n---\nText.\n")
+    context = RunContext(folder=tmp_path / "run")
+    assert check_triads.check({"path": str(tmp_path / "skills")}, context)["nonconforming"] == 25
+    assert len(context.warnings) == 21
+    assert context.warnings[-1].startswith("5 more files")

@@ -66,7 +66,7 @@ def test_toolsets_and_tools_add_up_and_tools_alone_are_all(registry: Registry) -
     assert offered(registry, Choice.of(tools="check_triads")) == ["check_triads", *HANDLES]
     assert offered(registry, Choice.of(tools="check-triads, run_list")) == ["check_triads", *HANDLES]
     assert offered(registry, Choice.of(toolsets="triads,domains", tools="export_policy")) == [
-        "adapt_domain", "check_triads", "export_policy", "randomize_domain", *HANDLES,
+        "adapt_domain", "check_triads", "export_policy", "import_skills", "randomize_domain", "suggest_triads", *HANDLES,
     ]  # fmt: skip
     assert Choice.of() == Choice()
     assert Choice.of(read_only=True).toolsets == Choice().toolsets

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realitygap.errors import unknown
 from realitygap_plugins.triads.claims import SkillRecord
 from realitygap_plugins.triads.collection import Collection, collect, read_collection
+from realitygap_plugins.triads.collection_checks import address_findings
 from realitygap_plugins.triads.gf3 import completing_trit, group_sum, signed
-from realitygap_plugins.triads.verdicts import Verdict, judge
+from realitygap_plugins.triads.uris import collisions, colors_by_name
+from realitygap_plugins.triads.verdicts import Judge, Verdict
 
 if TYPE_CHECKING:
     from realitygap.context import RunContext
     from realitygap.skill import Skill
+
+MOST_WARNINGS = 20
 
 
 def check(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
@@ -24,17 +28,24 @@ def check(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     if pipeline and pipeline not in registered:
         raise unknown("pipeline", pipeline, [name for name, skill in registered.items() if skill.is_pipeline])
     collection = read_collection(Path(path)) if path else collect(skill.directory for skill in registered.values())
-    known = collection.by_name
+    judge = Judge(collection.by_name)
     if pipeline and not path:
         collection = narrowed(collection, members_of(pipeline, registered))
-    verdicts = [judge(claim, known) for claim in run.track(collection.claims, "judging claims")]
-    for problem in collection.problems:
-        run.warn(problem)
+    verdicts = [judge.judge(claim) for claim in run.track(collection.claims, "judging claims")]
+    warn_of(collection.problems, run)
     outputs = count(collection, verdicts)
     if pipeline:
         outputs |= pipeline_sum(pipeline, registered)
     outputs["summary"] = summarise(outputs, verdicts)
     return outputs
+
+
+def warn_of(problems: Sequence[str], run: RunContext) -> None:
+    """Passes on what could not be read; of many only the first, because a collection in the wild has hundreds."""
+    for problem in problems[:MOST_WARNINGS]:
+        run.warn(problem)
+    if len(problems) > MOST_WARNINGS:
+        run.warn(f"{len(problems) - MOST_WARNINGS} more files or values could not be read as they should")
 
 
 def members_of(pipeline: str, skills: Mapping[str, Skill]) -> set[str]:
@@ -56,6 +67,7 @@ def narrowed(collection: Collection, names: set[str]) -> Collection:
         claims=tuple(claim for claim in collection.claims if claim.owner in names),
         problems=collection.problems,
         by_name={name: record for name, record in collection.by_name.items() if name in names},
+        uris=tuple(uri for uri in collection.uris if uri.owner in names),
     )
 
 
@@ -70,14 +82,51 @@ def count(collection: Collection, verdicts: list[Verdict]) -> dict[str, Any]:
         "undeclared": sum(not record.authored for record in records),
         "conflicting": len(conflicts),
         "conflicts": [conflict(record) for record in conflicts],
+        "nonconforming": sum(not record.conforms for record in records),
+        "records": [described(record) for record in records],
+        "addresses": list(address_faults(collection)),
         "claims": len(verdicts),
         "balanced": arithmetic.count("balanced"),
         "unbalanced": arithmetic.count("unbalanced"),
         "undetermined": arithmetic.count("undetermined"),
         "false_claims": sum(verdict.truth == "false" for verdict in verdicts),
         "contradicted": sum(verdict.consistency == "contradicted" for verdict in verdicts),
-        "verdicts": [verdict.to_json() for verdict in verdicts],
+        "vacuous": sum(verdict.claim.vacuous for verdict in verdicts),
+        "injected": sum(verdict.claim.injected for verdict in verdicts),
+        "verdicts": [{**verdict.to_json(), "vacuous": verdict.claim.vacuous} for verdict in verdicts],
     }
+
+
+def described(record: SkillRecord) -> dict[str, Any]:
+    """What one skill says of itself: its trit with the strongest place that declares it, and how its guide stands to the specification."""
+    strongest = record.declared
+    return {
+        "skill": record.name,
+        "path": record.path,
+        "trit": record.trit,
+        "source": strongest.source if strongest else None,
+        "place": strongest.place if strongest else None,
+        "conflicting": record.conflicting_authored,
+        "conforms": record.conforms,
+        "violations": list(record.violations),
+        "problems": list(record.problems),
+        "copies": list(record.copies),
+    }
+
+
+def address_faults(collection: Collection) -> Iterator[dict[str, Any]]:
+    """What is wrong with `skill://name#COLOR` in the texts, and names or colours that collide. None of it decides a trit."""
+    for finding in address_findings(collection.uris, collection.by_name):
+        yield {"fault": finding.message, "path": finding.path, "line": finding.line}
+    for name, colors in colors_by_name(collection.uris).items():
+        if len(colors) > 1:
+            first, *_ = colors.values()
+            told = ", ".join(f"{color} at {uri.place}" for color, uri in colors.items())
+            yield {"fault": f"{name} has several colours: {told}", "path": first.path, "line": first.line}
+    for color, owners in collisions(collection.uris):
+        first, *_ = owners.values()
+        told = ", ".join(f"{name} at {uri.place}" for name, uri in owners.items())
+        yield {"fault": f"{color} is the colour of several skills: {told}", "path": first.path, "line": first.line}
 
 
 def conflict(record: SkillRecord) -> dict[str, Any]:
