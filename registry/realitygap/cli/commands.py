@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "graph": ("realitygap.cli.graph:graph", "Draw a pipeline."),
     "check": ("realitygap.cli.check:check", "Check manifests, guides, pipelines, triads and documents."),
     "rule": ("realitygap.cli.rule:rule", "Explain a rule of the check."),
+    "new": ("realitygap.cli.new:new", "Write a plugin: a typed, tested package."),
     "plugins": ("realitygap.cli.plugins:plugins", "List the plugins and their states."),
     "doctor": ("realitygap.cli.doctor:doctor", "Check this installation."),
     "export-agent-skills": (
