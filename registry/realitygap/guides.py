@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from realitygap.document import Document, LocatedError, parse, shown_path
+from realitygap.document import Document, LocatedError, parse, read_bytes, shown_path
 from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding
-from realitygap.nodes import Span
+from realitygap.nodes import MAX_BYTES, Span
 from realitygap.skill import Skill
 
 KEYS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+class NoGuide(InputError):
+    """A folder without a SKILL.md."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,13 @@ class Guide:
     @classmethod
     def load(cls, path: Path) -> Guide:
         """Reads a SKILL.md. Raises `InputError`, with the place where the frontmatter is no YAML."""
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            raise InputError(
+        if not os.path.lexists(path):
+            raise NoGuide(
                 "there is no SKILL.md", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
-            ) from None
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", where=shown_path(path)) from None
+            )
+        raw = read_bytes(path)
+        if len(raw) > MAX_BYTES:
+            raise InputError(f"larger than {MAX_BYTES // 1024**2} MiB, which no guide needs", where=shown_path(path))
         try:
             text = raw.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
         except UnicodeDecodeError:
@@ -79,7 +83,8 @@ def check_guide(directory: Path, skill: Skill | None) -> Iterator[Finding]:
         )
         return
     except InputError as error:
-        yield Finding(rule="RG301", message=error.message, path=shown_path(path), hint=error.hint)
+        rule = "RG301" if isinstance(error, NoGuide) else "RG009"
+        yield Finding(rule=rule, message=error.message, path=shown_path(path), hint=error.hint)
         return
     document = guide.frontmatter
     if not isinstance(document.data, dict):

@@ -315,12 +315,20 @@ def test_output_goes_to_a_file_whole_and_the_total_to_stdout(tmp_path, monkeypat
     assert sorted(os.listdir(".")) == ["look", "out"]
 
 
-def test_full_does_not_hang_on_a_pipe_in_the_place_of_a_file(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["skill.yaml", "SKILL.md"])
+def test_a_pipe_a_loop_and_a_file_of_50_mb_are_findings_and_nothing_hangs(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
-    Path("look").mkdir()
-    os.mkfifo("look/skill.yaml")
-    assert execute(["check", "look"]) == 1
-    assert "RG009" in capsys.readouterr().out
+    for folder in ("pipe", "loop", "large"):
+        Path(folder).mkdir()
+    os.mkfifo(f"pipe/{name}")
+    Path("loop", name).symlink_to(name)
+    with open(f"large/{name}", "wb") as file:
+        file.truncate(50_000_000)
+    assert execute(["check", "."]) == 1
+    out = capsys.readouterr().out
+    assert [line.split(":")[0] for line in out.splitlines() if " RG009: " in line] == [f"{one}/{name}" for one in ("large", "loop", "pipe")]
+    assert execute(["check", ".", "--diff"]) == 0
+    assert capsys.readouterr().err.count("left alone") == 3
 
 
 @pytest.mark.parametrize("form", FORMATS)
