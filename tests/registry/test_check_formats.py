@@ -303,6 +303,30 @@ def test_the_job_summary_stays_far_below_what_a_step_may_write():
     assert f"and {2000 - MOST_ROWS} more" in text
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_hostile_name_of_a_folder_is_escaped_in_every_form(tmp_path, monkeypatch, capsys, form):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    name = os.fsdecode(b"a\n::error::b\x1b[31m\xff\xe2\x80\xae&<]]>|%")
+    Path(name).mkdir()
+    (Path(name) / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\n\nz\n")
+    assert execute(["check", ".", "--format", form]) == 1
+    out = capsys.readouterr().out
+    assert harmless(out)
+    assert not [line for line in out.splitlines() if line.startswith("::error::b")]
+    read = {"json": json.loads, "sarif": json.loads, "junit": ElementTree.fromstring}
+    read.get(form, str)(out)
+
+
+def test_a_summary_that_cannot_be_written_is_said_and_decides_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("look").mkdir()
+    Path("look/SKILL.md").write_text("---\nname: look\ndescription: y\n---\n\nz\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert execute(["check", "look", "--format", "github"]) == 0
+    assert "the summary cannot be written: Is a directory" in capsys.readouterr().err
+
+
 def test_output_goes_to_a_file_whole_and_the_total_to_stdout(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("look").mkdir()
