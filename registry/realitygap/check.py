@@ -6,21 +6,26 @@ plugins. Other codes come from plugins, by the hook `realitygap_register_checks`
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realitygap import plugin_check, skill_check
 from realitygap.discovery import WORKSPACE, Registry
 from realitygap.document import Document, LocatedError, load, shown_path
 from realitygap.errors import InputError
 from realitygap.findings import Finding, count, ordered
-from realitygap.guides import check_guide
+from realitygap.guides import GUIDES, SKILL_HOMES, check_guide
 from realitygap.neighbours import neighbours
 from realitygap.plugin_record import PluginRecord, read_manifest
 from realitygap.schema import KINDS, Kind, validate
 from realitygap.skill import Skill
+
+if TYPE_CHECKING:
+    from realitygap.hookspecs import CheckFunction
 
 _SKIPPED = ("__pycache__", "node_modules", "site-packages", "build", "dist")
 
@@ -85,7 +90,7 @@ def check_paths(paths: Sequence[Path], registry: Registry, kind: Kind | None = N
         report.skills += 1
         report.findings += skill_check.check_skill(skill, document, view)
         report.findings += skill_check.name_findings(skill, document, registry, installed=installed)
-    _rules_of_plugins(view, checked, report)
+    _rules_of_plugins(view, checked, report, paths)
     report.findings += plugin_check.state_findings(registry, as_warning=True)
     report.findings = ordered(report.findings)
     return report
@@ -99,11 +104,11 @@ def _file(
     if file.name in ("skill.yml", "plugin.yml"):
         report.findings.append(_wrong_suffix(file))
         return
-    if file.name == "SKILL.md":
+    if file.name in GUIDES:
         manifest = file.with_name("skill.yaml")
         if not manifest.exists():
             report.documents += 1
-            report.findings += check_guide(file.parent, None)
+            report.findings += check_guide(file.parent, None, file.name)
         elif manifest not in files:
             _file(manifest, registry, report, skills, files, kind)
         return
@@ -227,11 +232,11 @@ def _package_of(directory: Path) -> str:
     return ".".join(parts)
 
 
-def _rules_of_plugins(registry: Registry, skills: Sequence[Skill], report: Report) -> None:
+def _rules_of_plugins(registry: Registry, skills: Sequence[Skill], report: Report, paths: Sequence[Path] = ()) -> None:
     """Runs the checks that plugins register; one that fails stops no other."""
     for record, (prefix, function) in registry.host.collect("realitygap_register_checks"):
         try:
-            for finding in function(registry, skills):
+            for finding in _called(function, registry, skills, paths):
                 if not isinstance(finding, Finding) or not finding.rule.startswith(prefix):
                     code = getattr(finding, "rule", type(finding).__name__)
                     report.findings.append(_fault(record, f"a check for '{prefix}' gave '{code}'"))
@@ -243,6 +248,12 @@ def _rules_of_plugins(registry: Registry, skills: Sequence[Skill], report: Repor
             )
         except Exception as error:
             report.findings.append(_fault(record, f"its check for '{prefix}' raised {type(error).__name__}: {error}"))
+
+
+def _called(function: CheckFunction, registry: Registry, skills: Sequence[Skill], paths: Sequence[Path]) -> Iterable[Finding]:
+    """Calls a check with `paths` too, where it takes them."""
+    takes_paths = "paths" in inspect.signature(function).parameters
+    return function(registry, skills, paths=paths) if takes_paths else function(registry, skills)
 
 
 def _fault(record: PluginRecord, message: str) -> Finding:
@@ -281,10 +292,12 @@ def _files(folder: Path) -> Iterator[Path]:
     """What there is to check in a folder, sorted. Hidden folders, environments and build products are passed over."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(
-            one for one in folders if not one.startswith(".") and one not in _SKIPPED and not _is_environment(os.path.join(parent, one))
+            one
+            for one in folders
+            if (not one.startswith(".") or one in SKILL_HOMES) and one not in _SKIPPED and not _is_environment(os.path.join(parent, one))
         )
-        for name in ("skill.yaml", "SKILL.md", "plugin.yaml", "skill.yml", "plugin.yml"):
-            if name in names:
+        for name in ("skill.yaml", *GUIDES, "plugin.yaml", "skill.yml", "plugin.yml"):
+            if name in names and not (name == GUIDES[1] and GUIDES[0] in names):
                 yield Path(parent, name)
 
 

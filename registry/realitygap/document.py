@@ -116,24 +116,20 @@ class Document:
 def load(path: str | os.PathLike[str]) -> Document:
     """Reads a `.yaml` or `.json` file. Raises `InputError` with the place of what is wrong."""
     file = Path(path)
-    return parse(read_bytes(file), file)
-
-
-def read_bytes(file: Path) -> bytes:
-    """What a plain file holds, and one byte more than `MAX_BYTES` of one that is larger. Raises `InputError`."""
     try:
         mode = file.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             # A pipe keeps who opens it waiting, a device never ends.
             raise InputError("neither a plain file nor a folder", where=shown_path(file))
         with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
+            raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InputError("no such file", where=shown_path(file), hint=_sibling_hint(file)) from None
     except IsADirectoryError:
         raise InputError("a folder, not a file", where=shown_path(file)) from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=shown_path(file)) from None
+    return parse(raw, file)
 
 
 def parse(text: str | bytes, path: str | os.PathLike[str] | None = None) -> Document:

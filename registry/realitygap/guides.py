@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from realitygap.document import Document, LocatedError, parse, read_bytes, shown_path
+from realitygap.document import Document, LocatedError, parse, shown_path
 from realitygap.errors import InputError, nearest
-from realitygap.findings import Finding
-from realitygap.nodes import MAX_BYTES, Span
+from realitygap.findings import Finding, Severity
+from realitygap.nodes import Span
 from realitygap.skill import Skill
 
 KEYS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
+GUIDES = ("SKILL.md", "skill.md")
+"""Names that a guide has in the wild. The specification's is the first."""
+SKILL_HOMES = frozenset({".agents", ".claude", ".codex", ".cursor", ".gemini", ".github", ".opencode", ".ruler", ".skillz", ".windsurf"})
+"""Hidden folders in which Agent Skills live; others are not searched."""
+MAX_GUIDE_BYTES = 4 * 1024 * 1024
+"""Largest guide read; 500 lines are advised."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_END = re.compile(r"^---[^\S\n]*$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -37,23 +46,18 @@ class Guide:
     @classmethod
     def load(cls, path: Path) -> Guide:
         """Reads a SKILL.md. Raises `InputError`, with the place where the frontmatter is no YAML."""
-        if not os.path.lexists(path):
-            raise NoGuide(
-                "there is no SKILL.md", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
-            )
-        raw = read_bytes(path)
-        if len(raw) > MAX_BYTES:
-            raise InputError(f"larger than {MAX_BYTES // 1024**2} MiB, which no guide needs", where=shown_path(path))
+        raw, whole = read_plain(path, MAX_GUIDE_BYTES)
+        if not whole:
+            raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide needs", where=shown_path(path))
         try:
             text = raw.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
         except UnicodeDecodeError:
             # The reader of documents finds the place.
             parse(raw, path)
             raise
-        lines = text.split("\n")
-        end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-        if lines[0].rstrip() != "---" or end is None:
-            message = "the frontmatter does not end" if lines[0].rstrip() == "---" else "there is no frontmatter"
+        head, body_line = split_frontmatter(text)
+        if head is None:
+            message = "the frontmatter does not end" if text.split("\n", 1)[0].rstrip() == "---" else "there is no frontmatter"
             raise LocatedError(
                 message,
                 document=Document(path, text, None),
@@ -61,14 +65,59 @@ class Guide:
                 rule="RG301",
                 hint="the file begins with YAML between two lines '---'",
             )
-        # An empty first line stands for the `---`, so that lines count as in the file.
-        frontmatter = parse("\n" + "\n".join(lines[1:end]) + "\n", path)
-        return cls(path, frontmatter, "\n".join(lines[end + 1 :]), end + 2)
+        frontmatter = read_frontmatter(head, path)
+        return cls(path, frontmatter, "\n".join(text.split("\n")[body_line - 1 :]), body_line)
 
 
-def check_guide(directory: Path, skill: Skill | None) -> Iterator[Finding]:
+def read_plain(path: Path, most: int) -> tuple[bytes, bool]:
+    """The first `most` bytes of a plain file, and whether that is all. Raises `InputError` for what is no plain file: a pipe would keep
+    the reader waiting, a device would never end."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{path.name} is a folder, not a file", where=shown_path(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("neither a plain file nor a folder", where=shown_path(path))
+        with open(path, "rb") as stream:
+            raw = stream.read(most + 1)
+    except FileNotFoundError:
+        raise NoGuide(
+            f"there is no {path.name}", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=shown_path(path)) from None
+    return raw[:most], len(raw) <= most
+
+
+def split_frontmatter(text: str) -> tuple[str | None, int]:
+    """The text between the lines `---` at the start, None where there is none, and the line on which the body begins."""
+    if not text.startswith("---"):
+        return None, 1
+    end_of_first = text.find("\n")
+    if end_of_first < 0 or text[:end_of_first].rstrip() != "---":
+        return None, 1
+    end = _END.search(text, end_of_first + 1)
+    if end is None:
+        return None, 1
+    head = text[end_of_first + 1 : max(end_of_first + 1, end.start() - 1)]
+    return head, text.count("\n", 0, end.start()) + 2
+
+
+@lru_cache(maxsize=16_384)
+def read_frontmatter(head: str, path: Path) -> Document:
+    """The frontmatter as a document whose lines count as in the file. Raises `InputError`, with the place where it is no YAML.
+
+    Remembered by its text: the checks of the registry and those of plugins read the same ones. Not to be changed.
+    """
+    # An empty first line stands for the `---`.
+    return parse("\n" + head + "\n", path)
+
+
+def check_guide(directory: Path, skill: Skill | None, file: str = GUIDES[0]) -> Iterator[Finding]:
     """Findings of a folder's SKILL.md; without a skill against the specification alone."""
-    path = directory / "SKILL.md"
+    path = directory / file
+    if file != GUIDES[0]:
+        yield Finding(rule="RG313", message=f"the guide is called '{file}'", path=shown_path(path), hint=f"rename it to '{GUIDES[0]}'")
     try:
         guide = Guide.load(path)
     except LocatedError as error:
@@ -90,17 +139,18 @@ def check_guide(directory: Path, skill: Skill | None) -> Iterator[Finding]:
     if not isinstance(document.data, dict):
         yield Finding.at(document, "", "RG301", "the frontmatter is no mapping of keys to values")
         return
-    yield from _keys(document, directory)
+    yield from conformance(document, directory)
     yield from _body(guide)
     if skill is not None:
         yield from _agreement(document, skill)
 
 
-def _keys(document: Document, directory: Path) -> Iterator[Finding]:
+def conformance(document: Document, directory: Path) -> Iterator[Finding]:
+    """Findings on a frontmatter, which must be a mapping, against the specification."""
     data = document.data
     for key in data:
         if key not in KEYS:
-            close = nearest(key, KEYS)
+            close = _nearest_key(key)
             hint = f"did you mean '{close}'?" if close else "move it under `metadata`, as a quoted text"
             yield Finding.at(document, f"/{key}", "RG302", f"key '{key}' is not one of the six of the specification", hint=hint, key=True)
     name = data.get("name")
@@ -109,8 +159,8 @@ def _keys(document: Document, directory: Path) -> Iterator[Finding]:
             "'name' is missing" if "name" not in data else f"'{name}' is no name: lower case letters, digits and single hyphens, at most 64"
         )
         yield Finding.at(document, "/name", "RG303", message)
-    elif name != directory.resolve().name:
-        yield Finding.at(document, "/name", "RG303", f"name '{name}' is not that of the folder, '{directory.resolve().name}'")
+    elif name != directory.name and name != (folder := directory.resolve().name):
+        yield Finding.at(document, "/name", "RG303", f"name '{name}' is not that of the folder, '{folder}'")
     description = data.get("description")
     if not isinstance(description, str) or not description.strip():
         yield Finding.at(
@@ -136,7 +186,16 @@ def _keys(document: Document, directory: Path) -> Iterator[Finding]:
         if not isinstance(value, str):
             written = document.source(f"/metadata/{key}")
             advice = f'write it in quotes: {key}: "{written}"' if written is not None else None
-            yield Finding.at(document, f"/metadata/{key}", "RG306", f"'metadata.{key}' must be a text", hint=advice)
+            # A number without quotes is a text to the specification's own validator and a number to most others.
+            severity: Severity = "error" if isinstance(value, dict | list) else "warning"
+            message = f"'metadata.{key}' must be a text"
+            yield Finding.at(document, f"/metadata/{key}", "RG306", message, hint=advice, severity=severity)
+
+
+@lru_cache(maxsize=1024)
+def _nearest_key(key: str) -> str | None:
+    # The same few keys stand in hundreds of guides.
+    return nearest(key, KEYS)
 
 
 def _body(guide: Guide) -> Iterator[Finding]:

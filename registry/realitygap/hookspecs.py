@@ -9,7 +9,7 @@ of them is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
@@ -17,15 +17,14 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from realitygap.discovery import Registry
     from realitygap.findings import Finding
-    from realitygap.skill import Skill
 
 hookspec = pluggy.HookspecMarker("realitygap")
 hookimpl = pluggy.HookimplMarker("realitygap")
 
-CheckFunction = Callable[["Registry", "Sequence[Skill]"], "Iterable[Finding]"]
-"""Gets the registry, including what is being checked, and the skills that are being checked."""
+CheckFunction = Callable[..., "Iterable[Finding]"]
+"""Gets the registry, including what is being checked, and the skills (`Sequence[Skill]`) that are being checked; and `paths`, if it has an
+argument of this name: the files and folders that the user asked for, none where everything installed is checked."""
 
 
 class RegisterCheck(Protocol):
@@ -49,7 +48,8 @@ def realitygap_register_checks(register: RegisterCheck) -> None:
     """Static rules for `skills check`.
 
     `function(registry, skills)` yields findings whose codes begin with `rule_prefix`, which `plugin.yaml` lists under `checks`. It reads
-    manifests and documents, never imports what they name, and must work without any extra.
+    manifests and documents, never imports what they name, and must work without any extra. `function(registry, skills, paths)` also gets
+    the files and folders that are checked, for rules about documents that are no manifests.
 
     Example:
 

@@ -12,7 +12,8 @@ from realitygap.errors import InputError
 from realitygap_plugins.triads.claims import Declaration, SkillRecord
 from realitygap_plugins.triads.collection import read_collection
 from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.prose import find_claims, read_lines
+from realitygap_plugins.triads.prose import find_claims
+from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.verdicts import Verdict, judge
 
 
@@ -30,7 +31,7 @@ def declared(name: str, *trits: int) -> SkillRecord:
 
 
 def verdict(text: str, skills: dict[str, SkillRecord] | None = None) -> Verdict:
-    claims = find_claims(read_lines(text), path="x.md")
+    claims = find_claims(Text(text), path="x.md")
     assert len(claims) == 1, claims
     return judge(claims[0], skills or {})
 
@@ -71,7 +72,7 @@ def test_a_quad_over_several_lines_is_one_claim_at_its_first_line() -> None:
     text = (
         "Balanced quad:\nsim2real-predictive-coding (+1) ⊗ active-inference-robotics (+1) ⊗\n  kscale-kos (-1) ⊗ kscale-kinfer (-1) = 0 ✓\n"
     )
-    (claim,) = find_claims(read_lines(text), path="x.md")
+    (claim,) = find_claims(Text(text), path="x.md")
     found = judge(claim, {})
     assert (claim.line, claim.end_line, len(claim.members)) == (2, 3, 4)
     assert (found.arithmetic, found.truth, found.existence) == ("balanced", "true", "missing")
@@ -106,7 +107,7 @@ def test_arithmetic_and_truth_are_separate(text: str, arithmetic: str, truth: st
     "text", ["the map f ⊗ g of two spaces", "sources (1), (2) and [3] = many", "a (-1), b (0) and c (+1) are skills", "a + b → c"]
 )
 def test_ordinary_prose_is_no_claim(text: str) -> None:
-    assert find_claims(read_lines(text), path="x.md") == []
+    assert find_claims(Text(text), path="x.md") == []
 
 
 def test_sound_arithmetic_on_wrong_inputs_is_contradicted() -> None:
@@ -223,7 +224,7 @@ member_lists = st.lists(st.tuples(member_names, st.sampled_from([-1, 0, 1])), mi
 @given(member_lists, st.sampled_from([" ⊗ ", " + ", " → ", " ⊗\n   "]), st.sampled_from(["{} ({})", "{}({})", "`{}` ({})", "**{}** ({})"]))
 def test_a_written_group_is_read_back(members: list[tuple[str, int]], separator: str, form: str) -> None:
     text = separator.join(form.format(name, f"{trit:+d}" if trit else "0") for name, trit in members) + " = 0 ✓ [Label]"
-    (claim,) = find_claims(read_lines(f"Some words.\n\n{text}\n"), path="x.md")
+    (claim,) = find_claims(Text(f"Some words.\n\n{text}\n"), path="x.md")
     assert [(member.name, member.trit) for member in claim.members] == members
     expected = sum(trit for _, trit in members) % 3 == 0
     assert judge(claim, {}).truth == ("true" if expected else "false")
@@ -237,7 +238,7 @@ def test_a_written_group_is_read_back(members: list[tuple[str, int]], separator:
     )
 )
 def test_no_text_breaks_the_reader(pieces: list[str]) -> None:
-    for claim in find_claims(read_lines("".join(pieces)), path="x.md"):
+    for claim in find_claims(Text("".join(pieces)), path="x.md"):
         found = judge(claim, {})
         assert (found.arithmetic == "undetermined") == (found.total is None)
 

@@ -258,7 +258,7 @@ def test_a_fingerprint_in_sarif_stays_when_lines_move(tmp_path, monkeypatch):
         execute(["check", "look", "--format", "sarif", "--output", "out.sarif"])
         return [one["partialFingerprints"]["realitygap/v1"] for one in json.loads(Path("out.sarif").read_text())["runs"][0]["results"]]
 
-    head = "---\nname: look\ndescription: Looks.\nversion: 1\n---\n"
+    head = "---\nname: look\ndescription: Looks.\nmetadata: {trit: '0'}\nversion: 1\n---\n"
     before, after = prints(head + "See [x](gone.md).\n"), prints(head + "\n\nSee [x](gone.md).\nSee [x](gone.md).\n")
     assert after[:2] == before
     assert after[2] == before[1].replace(":1", ":2")

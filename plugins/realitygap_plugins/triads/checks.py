@@ -1,22 +1,14 @@
 """The GF(3) rules of `skills check`.
 
-| rule | severity | what |
-|---|---|---|
-| TRI201 | error | the trits of a declared group do not sum to 0 modulo 3 |
-| TRI202 | error | a member of a group is no known skill |
-| TRI203 | error | the text of SKILL.md states another trit than skill.yaml, or none that can be read (`metadata.trit` is RG311) |
-| TRI204 | error | a declared group does not contain the skill that declares it, or names a member twice |
-| TRI205 | warning | the skill is in no group |
-| TRI206 | warning | another member of the same distribution does not declare the group |
-| TRI207 | warning | a `skill://name#COLOR` in SKILL.md is not the skill's own |
-| TRI208 | error | what SKILL.md says of a group does not hold for the trits that it gives |
-| TRI209 | error | SKILL.md gives a member of a group another trit than the member declares |
+`rules.yaml` says what each code means. TRI210 to TRI219 (`collection_checks`) are about Agent Skills without a skill.yaml, and about
+Markdown files beside them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realitygap.document import shown_path
@@ -24,8 +16,9 @@ from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding
 from realitygap_plugins.triads.claims import Declaration, SkillRecord, repeated
 from realitygap_plugins.triads.collection import read_folder
+from realitygap_plugins.triads.collection_checks import check_collection, read_paths
 from realitygap_plugins.triads.gf3 import advice, balanced_residue, is_balanced, signed
-from realitygap_plugins.triads.verdicts import judge
+from realitygap_plugins.triads.verdicts import Judge
 
 if TYPE_CHECKING:
     from realitygap.discovery import Registry
@@ -35,9 +28,10 @@ if TYPE_CHECKING:
 _URI = re.compile(r"skill://(?P<name>[A-Za-z0-9._/-]+)(?P<color>#[0-9A-Fa-f]{6})?")
 
 
-def check_triads(registry: Registry, skills: Sequence[Skill]) -> Iterator[Finding]:
-    """Findings on what these skills declare and say about trits, given all skills of the registry."""
+def check_triads(registry: Registry, skills: Sequence[Skill], paths: Sequence[Path] = ()) -> Iterator[Finding]:
+    """Findings on what these skills, and the guides without a manifest in `paths`, declare and say about trits."""
     known = {name: _record(name, skill) for name, skill in registry.skills.items()}
+    judge = Judge(known)
     for skill in skills:
         try:
             document = skill.document()
@@ -54,7 +48,9 @@ def check_triads(registry: Registry, skills: Sequence[Skill]) -> Iterator[Findin
             )
         for index, group in enumerate(skill.triads):
             yield from check_group(registry, skill, document, index, group)
-        yield from check_guide(skill, known)
+        yield from check_guide(skill, judge)
+    if (collection := read_paths(paths, [skill.directory for skill in skills])) is not None:
+        yield from check_collection(collection, known)
 
 
 def check_group(registry: Registry, skill: Skill, document: Document, index: int, group: Sequence[str]) -> Iterator[Finding]:
@@ -96,13 +92,13 @@ def check_group(registry: Registry, skill: Skill, document: Document, index: int
             )
 
 
-def check_guide(skill: Skill, known: dict[str, SkillRecord]) -> Iterator[Finding]:
+def check_guide(skill: Skill, judge: Judge) -> Iterator[Finding]:
     """TRI203, 207, 208 and 209 for what SKILL.md says."""
     try:
-        record, claims = read_folder(skill.directory)
+        reading = read_folder(skill.directory)
     except InputError:
         return
-    for told in record.declarations:
+    for told in reading.record.declarations if reading.record else ():
         if told.source != "body" or told.trit == skill.trit:
             continue
         problem = told.problem or f"SKILL.md says {signed(told.trit or 0)}, skill.yaml says {signed(skill.trit)}"
@@ -110,12 +106,13 @@ def check_guide(skill: Skill, known: dict[str, SkillRecord]) -> Iterator[Finding
             rule="TRI203", message=problem, path=told.path, line=told.line, hint="say the same in both, or leave it out of the text"
         )
     yield from _uris(skill)
-    for claim in claims:
+    for claim in reading.claims:
         if claim.form == "manifest" or claim.injected:
             continue
-        verdict = judge(claim, known)
+        verdict = judge.judge(claim)
         if verdict.truth == "false":
-            yield Finding(rule="TRI208", message=f"{claim.text}: {verdict.reason}", path=claim.path, line=claim.line)
+            message = f"{claim.text}: {verdict.why}"
+            yield Finding(rule="TRI208", message=message, path=claim.path, line=claim.line, hint=verdict.mend or None)
         elif verdict.contradictions:
             yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line)
 

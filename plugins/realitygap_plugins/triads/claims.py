@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 Numbers = Literal["stated", "declared"]
+Source = Literal["manifest", "guide", "document"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +44,35 @@ class SkillRecord:
     declarations: tuple[Declaration, ...] = ()
     problems: tuple[str, ...] = ()
     """What could not be read, for example frontmatter that is not YAML."""
+    color: str | None = None
+    """`color` of its manifest or frontmatter, as written. It decides nothing."""
+    violations: tuple[str, ...] = ()
+    """Rules of the Agent Skills specification that its guide breaks, such as `RG302 key 'version' ...`; not known without a guide."""
+    copies: tuple[str, ...] = ()
+    """Files of other skills with the same name, whose declarations are joined to these."""
 
     @property
+    def conforms(self) -> bool:
+        """Its guide can be read and breaks no rule of the Agent Skills specification."""
+        return not self.violations and not self.problems
+
+    @property
+    def declared(self) -> Declaration | None:
+        """The strongest declaration by an author, whether or not others contradict it; None where there is none."""
+        return next(iter(self.authored), None)
+
+    @cached_property
     def authored(self) -> tuple[Declaration, ...]:
         """Declarations by an author, strongest first; injected blocks and unreadable values are left out."""
         found = [d for d in self.declarations if d.source in PRECEDENCE and d.trit is not None]
         return tuple(sorted(found, key=lambda d: PRECEDENCE.index(d.source)))
 
-    @property
+    @cached_property
     def values(self) -> frozenset[int]:
         """Every trit stated anywhere, injected blocks too."""
         return frozenset(d.trit for d in self.declarations if d.trit is not None)
 
-    @property
+    @cached_property
     def authored_values(self) -> frozenset[int]:
         return frozenset(d.trit for d in self.authored if d.trit is not None)
 
@@ -78,6 +96,7 @@ class Member:
     """A member of a claimed group."""
 
     name: str
+    """As written; empty in a sum of numbers without names."""
     trit: int | None = None
     """The trit stated beside the name, None if there is none."""
     placeholder: bool = False
@@ -86,7 +105,7 @@ class Member:
     """Why a stated trit could not be read."""
 
 
-AssertionKind = Literal["balanced", "unbalanced", "needs", "sum", "residue"]
+AssertionKind = Literal["balanced", "unbalanced", "differs", "needs", "sum", "residue"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +113,7 @@ class Assertion:
     """One thing that a claim says of its group."""
 
     kind: AssertionKind
-    """`balanced`; `unbalanced`; `needs` a completing trit; the integer `sum`; or the sum as a `residue` modulo 3."""
+    """`balanced`; `unbalanced`; the sum `differs` from a residue; `needs` a completing trit; an integer `sum`; its `residue` modulo 3."""
     value: int = 0
 
 
@@ -109,14 +128,16 @@ class Claim:
     line: int
     end_line: int = 0
     form: str = "manifest"
-    """Which syntactic form it was found in."""
+    """Which syntactic form it was found in: `manifest`, `line`, `symbols`, `comma`, `names`, `numbers`, `table` or `roles`."""
     numbers: Numbers = "stated"
     """Where the trits come from: `stated` beside each name, or `declared` by the members (a manifest names them only)."""
     owner: str | None = None
     """The skill in whose files it stands."""
     injected: bool = False
     """It stands in a block that a tool wrote."""
-    notes: tuple[str, ...] = field(default=())
+    source: Source = "guide"
+    """Where it stands: in a skill's `manifest` or `guide`, or in another `document` of the collection."""
+    notes: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -126,7 +147,17 @@ class Claim:
     def names(self) -> tuple[str, ...]:
         return tuple(m.name for m in self.members)
 
+    @property
+    def named(self) -> bool:
+        """It says whose trits it sums."""
+        return any(m.name for m in self.members)
+
+    @property
+    def vacuous(self) -> bool:
+        """A member stands for whatever balances the group, so that the sum says nothing."""
+        return any(m.placeholder for m in self.members)
+
 
 def repeated(names: Sequence[str]) -> list[str]:
     """Names that occur more than once, sorted."""
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted({name for name in names if name and names.count(name) > 1})

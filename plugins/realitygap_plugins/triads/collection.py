@@ -1,31 +1,28 @@
-"""Reads skills with their trits and claims from folders: manifests of this registry, and Agent Skills folders.
+"""Reads skills with their trits and claims from folders: manifests of this registry, Agent Skills, and collections in the wild.
 
 Everything that a skill says is kept with its place. Where two sources disagree both stay, and nothing is picked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap_plugins.triads.claims import Assertion, Claim, Declaration, Member, SkillRecord
-from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.prose import body_trits, find_claims, read_lines
+from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, SKILL_HOMES, read_plain
+from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord
+from realitygap_plugins.triads.guide_reader import GuideReading, declaration, read_guide
+from realitygap_plugins.triads.prose import find_claims
+from realitygap_plugins.triads.text import Text
+from realitygap_plugins.triads.uris import SkillUri, find_uris
 
 MANIFEST = "skill.yaml"
-GUIDES = ("SKILL.md", "skill.md")
-_SKIPPED = {".git", ".hg", ".venv", "node_modules", "__pycache__", ".skills", "target"}
-_FALLBACK = re.compile(r"^(?P<indent>\s*)(?P<key>name|trit|metadata)\s*:\s*(?P<value>.*)$")
-_MAX_GUIDE_BYTES = 4 * 1024 * 1024
+_SKIPPED = frozenset({"venv", "node_modules", "__pycache__", "target", "site-packages", "build", "dist"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,80 +36,141 @@ class Collection:
     """What could not be read, with its place."""
     by_name: dict[str, SkillRecord] = field(default_factory=dict)
     """One for each name; copies of a skill are joined, so that they conflict where they differ."""
+    uris: tuple[SkillUri, ...] = ()
+    """Every `skill://` address."""
+    documents: int = 0
+    """Markdown files read that are no skill's guide."""
 
 
-def read_collection(path: Path) -> Collection:
-    """All skills below `path`, which may also be one skill's folder, or one guide. Raises InputError if there is none."""
-    if not path.exists():
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What one folder, or one document, says."""
+
+    record: SkillRecord | None
+    claims: tuple[Claim, ...]
+    uris: tuple[SkillUri, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read_collection(path: Path, *, documents: bool = True) -> Collection:
+    """All skills below `path`, which may also be one skill's folder, or one guide.
+
+    Args:
+        path: a folder or a file.
+        documents: whether to read claims in other Markdown files too, such as a README with a table of triads.
+
+    Raises InputError if there is no skill.
+    """
+    if not os.path.lexists(path):
         raise InputError("no such file or folder", where=shown_path(path), hint="give a folder with skill.yaml or SKILL.md files below it")
-    if path.is_file():
-        if path.name == MANIFEST or path.suffix != ".md":
-            return collect([path.parent]) if path.name == MANIFEST else _nothing(path)
-        records, claims = _read_guide(path, None)
-        return _collection([records], claims)
-    folders = list(skill_folders(path))
-    return collect(folders) if folders else _nothing(path)
+    if not os.path.isdir(path):
+        if path.name == MANIFEST:
+            return collect([path.parent])
+        return _collection([_guide(read_guide(path, None))]) if path.suffix.lower() == ".md" else _nothing(path)
+    folders, others = survey(path)
+    if not folders:
+        return _nothing(path)
+    return collect(folders, others if documents else ())
 
 
-def collect(folders: Iterable[Path]) -> Collection:
-    """The skills of these folders."""
-    records: list[SkillRecord] = []
-    claims: list[Claim] = []
-    for folder in folders:
-        record, found = read_folder(folder)
-        records.append(record)
-        claims += found
-    return _collection(records, claims)
+def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collection:
+    """The skills of these folders, and the claims in these other documents."""
+    readings = [read_folder(folder) for folder in folders]
+    names = {folder_of(reading): reading.record.name for reading in readings if reading.record}
+    others = [read_document(path, _owner(path, names)) for path in documents]
+    return _collection(readings, others)
+
+
+def folder_of(reading: Reading) -> str:
+    """The folder of a skill, as messages name it."""
+    return os.path.dirname(reading.record.path) if reading.record else ""
+
+
+def survey(root: Path) -> tuple[list[Path], list[Path]]:
+    """Folders with a manifest or a guide, below `root` and itself, and the other Markdown files; in order. Links to folders are not
+    followed."""
+    folders: list[Path] = []
+    others: list[Path] = []
+    for folder, subfolders, files in os.walk(root, followlinks=False):
+        subfolders[:] = sorted(name for name in subfolders if name not in _SKIPPED and (name in SKILL_HOMES or not name.startswith(".")))
+        names = set(files)
+        guide = next((name for name in GUIDES if name in names), None)
+        if MANIFEST in names or guide:
+            folders.append(Path(folder))
+        others += [Path(folder, name) for name in sorted(files) if name.endswith((".md", ".MD")) and name != guide]
+    return folders, others
 
 
 def skill_folders(root: Path) -> Iterator[Path]:
-    """Folders with a manifest or a guide, below `root` and itself, in order; links are not followed."""
-    for folder, subfolders, files in os.walk(root, followlinks=False):
-        subfolders[:] = sorted(name for name in subfolders if name not in _SKIPPED)
-        if MANIFEST in files or any(guide in files for guide in GUIDES):
-            yield Path(folder)
+    """Folders with a manifest or a guide, below `root` and itself, in order."""
+    yield from survey(root)[0]
 
 
-def read_folder(folder: Path) -> tuple[SkillRecord, tuple[Claim, ...]]:
+def read_folder(folder: Path) -> Reading:
     """The skill of one folder: what its manifest and its guide say. Remembered while its files stay."""
     files = []
     for name in (MANIFEST, *GUIDES):
-        with contextlib.suppress(OSError):
-            status = (folder / name).stat()
+        try:
+            status = os.stat(os.path.join(folder, name))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            files.append((name, 0, error.errno or 0, 0))
+        else:
             files.append((name, status.st_ino, status.st_mtime_ns, status.st_size))
     return _read_folder(folder, shown_path(folder), tuple(files))
 
 
-@lru_cache(maxsize=2048)
-def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int], ...]) -> tuple[SkillRecord, tuple[Claim, ...]]:
-    record: SkillRecord | None = None
-    claims: list[Claim] = []
-    if (folder / MANIFEST).is_file():
-        record, claims = _read_manifest(folder / MANIFEST)
-    for guide in GUIDES:
-        if (folder / guide).is_file():
-            told, more = _read_guide(folder / guide, record.name if record else None)
-            if record is None:
-                record = told
-            else:
-                record = replace(record, declarations=record.declarations + told.declarations, problems=record.problems + told.problems)
-            claims += more
-            break
-    if record is None:
-        raise InputError("no skill here", where=shown, hint=f"a skill has a {MANIFEST} or a {GUIDES[0]}")
-    return record, tuple(claims)
+@lru_cache(maxsize=512)
+def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int], ...]) -> Reading:
+    present = {name for name, *_ in files}
+    manifest = _read_manifest(folder / MANIFEST) if MANIFEST in present else None
+    guide = next((name for name in GUIDES if name in present), None)
+    if guide is None:
+        if manifest is None:
+            raise InputError("no skill here", where=shown, hint=f"a skill has a {MANIFEST} or a {GUIDES[0]}")
+        return manifest
+    told = _guide(read_guide(folder / guide, manifest.record.name if manifest and manifest.record else None))
+    if manifest is None or manifest.record is None or told.record is None:
+        return told
+    record = replace(
+        manifest.record,
+        declarations=manifest.record.declarations + told.record.declarations,
+        problems=manifest.record.problems + told.record.problems,
+        color=manifest.record.color or told.record.color,
+        violations=told.record.violations,
+    )
+    return Reading(record=record, claims=manifest.claims + told.claims, uris=told.uris)
 
 
-def _read_manifest(path: Path) -> tuple[SkillRecord, list[Claim]]:
+def read_document(path: Path, owner: str | None) -> Reading:
+    """The claims and addresses in a Markdown file that is no guide; `owner` is the skill in whose folder it lies."""
+    try:
+        raw, whole = read_plain(path, MAX_GUIDE_BYTES)
+    except InputError as error:
+        return Reading(record=None, claims=(), problems=(str(error).split("\n")[0],))
+    text, shown = Text(raw.decode("utf-8", "replace").removeprefix("\ufeff")), shown_path(path)
+    claims = tuple(replace(claim, source="document") for claim in find_claims(text, path=shown, owner=owner))
+    cut = () if whole else (f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read",)
+    return Reading(record=None, claims=claims, uris=tuple(find_uris(text, path=shown, owner=owner)), problems=cut)
+
+
+def _guide(told: GuideReading) -> Reading:
+    return Reading(record=told.record, claims=told.claims, uris=told.uris)
+
+
+def _read_manifest(path: Path) -> Reading:
     shown = shown_path(path)
     try:
         document = documents.load(path)
     except InputError as error:
-        return SkillRecord(name=path.parent.name, path=shown, problems=(str(error),)), []
+        return Reading(record=SkillRecord(name=path.parent.name, path=shown, problems=(str(error).split("\n")[0],)), claims=())
     data = document.data if isinstance(document.data, dict) else {}
     name = data["name"] if isinstance(data.get("name"), str) else path.parent.name
-    found = [_declaration(document, "/trit", "skill.yaml", data["trit"], shown)] if "trit" in data else []
-    return SkillRecord(name=name, path=shown, declarations=tuple(found)), manifest_claims(document, name)
+    found = (declaration(document, "/trit", "skill.yaml", data["trit"], shown),) if "trit" in data else ()
+    color = data["color"] if isinstance(data.get("color"), str) else None
+    record = SkillRecord(name=name, path=shown, declarations=found, color=color)
+    return Reading(record=record, claims=tuple(manifest_claims(document, name)))
 
 
 def manifest_claims(document: Document, name: str) -> list[Claim]:
@@ -134,102 +192,46 @@ def manifest_claims(document: Document, name: str) -> list[Claim]:
                 end_line=line,
                 numbers="declared",
                 owner=name,
+                source="manifest",
             )
         )
     return claims
 
 
-def _read_guide(path: Path, owner: str | None) -> tuple[SkillRecord, list[Claim]]:
-    shown = shown_path(path)
-    problems: list[str] = []
-    try:
-        raw = path.read_bytes()[:_MAX_GUIDE_BYTES]
-    except OSError as error:
-        return SkillRecord(name=owner or path.parent.name, path=shown, problems=(f"{shown}: {error.strerror}",)), []
-    text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
-    head, body_line = split_frontmatter(text)
-    found: list[Declaration] = []
-    name = owner or path.parent.name
-    if head is not None:
-        # Blank lines in front keep the line numbers of the file.
-        padded = "\n" + head
-        try:
-            document = documents.parse(padded, path.with_suffix(".yaml"))
-            data = document.data if isinstance(document.data, dict) else {}
-            found += _frontmatter_trits(document, data, shown)
-            written = data.get("name")
-        except InputError as error:
-            problems.append(f"{shown}: the frontmatter is not valid YAML ({error.message}); its trit was read line by line")
-            written, trits = _scan_frontmatter(padded, shown)
-            found += trits
-        if owner is None and isinstance(written, str) and written.strip():
-            name = written.strip()
-    lines = read_lines(text)
-    for told in body_trits(line for line in lines if line.number >= body_line):
-        source = "injected" if told.injected else "body"
-        found.append(Declaration(source=source, trit=told.trit, text=told.text, path=shown, line=told.line, problem=told.problem))
-    record = SkillRecord(name=name, path=shown, declarations=tuple(found), problems=tuple(problems))
-    return record, find_claims(lines, path=shown, owner=name)
+def _owner(path: Path, names: dict[str, str]) -> str | None:
+    """The skill in whose folder a document lies, however deep."""
+    folder = os.path.dirname(shown_path(path))
+    while folder:
+        if folder in names:
+            return names[folder]
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return None
 
 
-def split_frontmatter(text: str) -> tuple[str | None, int]:
-    """The text between the `---` lines at the start, None if there is none, and the line on which the body begins."""
-    lines = text.splitlines()
-    if not lines or lines[0].rstrip() != "---":
-        return None, 1
-    for index, content in enumerate(lines[1:], start=1):
-        if content.rstrip() == "---":
-            return "\n".join(lines[1:index]), index + 2
-    return None, 1
-
-
-def _frontmatter_trits(document: Document, data: dict[str, Any], shown: str) -> list[Declaration]:
-    found = []
-    metadata = data.get("metadata")
-    if isinstance(metadata, dict) and "trit" in metadata:
-        found.append(_declaration(document, "/metadata/trit", "metadata.trit", metadata["trit"], shown))
-    if "trit" in data:
-        found.append(_declaration(document, "/trit", "frontmatter.trit", data["trit"], shown))
-    return found
-
-
-def _scan_frontmatter(text: str, shown: str) -> tuple[str | None, list[Declaration]]:
-    """Name and trits of frontmatter that is not YAML, line by line."""
-    name, inside_metadata, found = None, False, []
-    for number, content in enumerate(text.splitlines(), start=1):
-        match = _FALLBACK.match(content)
-        if content[:1].strip():
-            inside_metadata = bool(match and match.group("key") == "metadata")
-        if not match:
-            continue
-        value = match.group("value").split(" #")[0].strip().strip("\"'")
-        if match.group("key") == "name" and not match.group("indent"):
-            name = value
-        elif match.group("key") == "trit" and (inside_metadata or not match.group("indent")):
-            found.append(_declared(value, "metadata.trit" if match.group("indent") else "frontmatter.trit", value, shown, number))
-    return name, found
-
-
-def _declaration(document: Document, pointer: str, source: str, value: object, shown: str) -> Declaration:
-    line, _ = document.locate(pointer)
-    return _declared(value, source, str(document.source(pointer) or value), shown, line)
-
-
-def _declared(value: object, source: str, text: str, shown: str, line: int) -> Declaration:
-    try:
-        return Declaration(source=source, trit=read_trit(value), text=text, path=shown, line=line)
-    except NotATrit as error:
-        return Declaration(source=source, trit=None, text=text, path=shown, line=line, problem=str(error))
-
-
-def _collection(records: list[SkillRecord], claims: list[Claim]) -> Collection:
+def _collection(readings: list[Reading], others: Iterable[Reading] = ()) -> Collection:
+    others = list(others)
+    records = tuple(reading.record for reading in readings if reading.record)
     by_name: dict[str, SkillRecord] = {}
     for record in records:
         known = by_name.get(record.name)
-        by_name[record.name] = record if known is None else replace(known, declarations=known.declarations + record.declarations)
+        if known is not None:
+            record = replace(known, declarations=known.declarations + record.declarations, copies=(*known.copies, record.path))
+        by_name[record.name] = record
     problems = [problem for record in records for problem in record.problems]
     problems += [f"{d.place}: {d.problem}" for record in records for d in record.declarations if d.problem]
-    return Collection(records=tuple(records), claims=tuple(claims), problems=tuple(problems), by_name=by_name)
+    problems += [problem for other in others for problem in other.problems]
+    everything = [*readings, *others]
+    return Collection(
+        records=records,
+        claims=tuple(claim for one in everything for claim in one.claims),
+        problems=tuple(problems),
+        by_name=by_name,
+        uris=tuple(uri for one in everything for uri in one.uris),
+        documents=len(others),
+    )
 
 
 def _nothing(path: Path) -> Collection:

@@ -6,6 +6,7 @@ A group of skills is balanced when its trits sum to 0 modulo 3. So (-1, 0, +1), 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -85,15 +86,17 @@ def mendings(trit_of: Mapping[str, int], others: Mapping[str, int] | None = None
 
 
 def advice(trit_of: Mapping[str, int], others: Mapping[str, int] | None = None, *, most: int = 3) -> str:
-    """One line that says how to balance the group: which single changes do it."""
-    found = mendings(trit_of, others)
-    if not found:
+    """One line that says how to balance the group: which single changes do it. Linear in the number of `others`."""
+    excess = group_sum(trit_of.values())
+    if excess == 0:
         return "balanced"
-    changes = [m for m in found if m.kind == "change"][:most]
-    wanted = next(m.trit for m in found if m.kind == "add") or 0
-    joining = [m.skill for m in found if m.kind == "add" and m.skill][:most]
-    removals = [m.member for m in found if m.kind == "remove" and m.member][:most]
-    parts = ["changing " + " or ".join(f"{m.member} to {signed(m.trit or 0)}" for m in changes) + " balances it"]
+    wanted = balanced_residue(-excess)
+    names = sorted(trit_of)
+    changes = [f"{name} to {signed(balanced_residue(trit_of[name] - excess))}" for name in names[:most]]
+    fitting = (name for name, trit in (others or {}).items() if name not in trit_of and balanced_residue(trit) == wanted)
+    joining = heapq.nsmallest(most, fitting)
+    removals = [name for name in names if balanced_residue(trit_of[name]) == excess][:most] if len(names) > 2 else []
+    parts = [f"changing {' or '.join(changes)} balances it"]
     parts.append(f"add a skill with {signed(wanted)}" + (f": {', '.join(joining)}" if joining else ""))
     if removals:
         parts.append(f"remove {' or '.join(removals)}")

@@ -9,12 +9,14 @@ from realitygap_plugins.triads.gf3 import balanced_residue
 MINUS_SIGNS = "\u2212\u2013\u2010\u2011\ufe63\uff0d"  # minus, en dash, hyphens and their wide forms
 _AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-") | {"\uff0b": "+"})
 
-_SYMBOLS = {"+": 1, "⊕": 1, "-": -1, "⊖": -1, "○": 0, "⊙": 0, "◯": 0}
+SYMBOLS = {"+": 1, "⊕": 1, "-": -1, "⊖": -1, "○": 0, "⊙": 0, "◯": 0}
 _WORDS = {"plus": 1, "minus": -1, "ergodic": 0}
 
-_NUMBER = re.compile(r"([+-]?\s?\d+)")
-_RESIDUE = re.compile(r"([+-]?\s?\d+)\s*mod\s*3")
-_LABEL = re.compile(r"[\s,:;(\[-]*([A-Za-z]+)?")
+_NUMBER = re.compile(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
+_RESIDUE = re.compile(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
+_SEVERAL = re.compile(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
+_LABEL = re.compile(r"[\s,:;(\[*-]*([A-Za-z]+)?")
+_NAMED = re.compile(r"(?:([A-Za-z]+)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
 
 
 class NotATrit(ValueError):
@@ -24,7 +26,7 @@ class NotATrit(ValueError):
 def read_trit(value: object) -> int:
     """The trit of a value from YAML or of a piece of text.
 
-    Accepts -1, 0, 1 as integers and text such as `-1`, `+1`, `−1`, `0 (ERGODIC)`, `+1, generator`, `PLUS`, `○`, `⊖`, and
+    Accepts -1, 0, 1 as integers and text such as `-1`, `+1`, `−1`, `0 (ERGODIC)`, `+1, generator`, `PLUS`, `PLUS (+1)`, `○`, `⊖`, and
     residues only when they say so (`-2 mod 3`). Raises `NotATrit` for a boolean, a float, `±1`, `2`, or a number
     whose label says otherwise (`0 (PLUS)`).
     """
@@ -35,10 +37,18 @@ def read_trit(value: object) -> int:
     if not isinstance(value, str):
         raise NotATrit(f"{value!r} is not a trit; write -1, 0 or +1")
     text = value.strip().strip("\"'`*_ ").translate(_AS_ASCII)
-    if text in _SYMBOLS:
-        return _SYMBOLS[text]
+    if text in SYMBOLS:
+        return SYMBOLS[text]
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
+    if named := _NAMED.match(text):
+        # `PLUS (+1)`, `⊖ (-1)`: both must say the same.
+        trit = read_trit(named.group(2))
+        word = named.group(1)
+        said = SYMBOLS.get(text[0]) if word is None else _WORDS.get(word.lower(), trit)
+        if said != trit:
+            raise NotATrit(f"'{value}': the number says {trit}, the word says {said}")
+        return trit
     residue = _RESIDUE.match(text)
     if residue:
         return balanced_residue(int(residue.group(1).replace(" ", "")))
@@ -46,6 +56,8 @@ def read_trit(value: object) -> int:
     if not number:
         raise NotATrit(f"'{value}' is not a trit; write -1, 0 or +1")
     rest = text[number.end() :]
+    if _SEVERAL.match(rest):
+        raise NotATrit(f"'{value}' says several; write one of -1, 0, +1")
     if rest[:1] in {".", "/", "%"} or rest[:1].isalnum() or rest[:1] == "_":
         raise NotATrit(f"'{value}' is not a trit; write -1, 0 or +1")
     trit = _in_range(int(number.group(1).replace(" ", "")))

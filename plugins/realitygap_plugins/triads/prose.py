@@ -1,60 +1,39 @@
-"""Claims about groups written in prose, such as `a (-1) ⊗ b (0) ⊗ c (+1) = 0 ✓`.
+"""What a Markdown text says about trits: declarations of its own skill, and claims about groups, each with its place.
 
-Each syntactic form is one function from the lines of a document to raw claims, listed in `FORMS`. A new form is a new
-function there. Lines are joined first where a group carries on, so that a form sees whole statements with the line they begin on.
+The forms of claims are told apart by who reads them: `members` (named members in a line, joined by ⊗, +, →, commas, with numbers or
+symbols), `sums` (numbers without names), `tables` (a column of trits with a sum, a column for each role). A statement that goes on in the
+next line is joined before it is read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from realitygap_plugins.triads.claims import Assertion, Claim, Member
-from realitygap_plugins.triads.notation import MINUS_SIGNS, NotATrit, read_trit
+from realitygap_plugins.triads import tables
+from realitygap_plugins.triads.claims import Assertion, Claim
+from realitygap_plugins.triads.members import RawClaim, named_groups
+from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.sums import anonymous_groups
+from realitygap_plugins.triads.text import MAX_LINE, Text
 
-_DASH = f"[-{MINUS_SIGNS}]"
-_NAME = r"`?(?P<name>\[[^\]\n]{1,60}\]|[A-Za-z_À-ɏΑ-ω][\w.:@/À-ɏΑ-ω-]*)`?"
-_NOTE = r"(?:\s*\((?!\s*(?:[+○⊕⊖⊙◯0-9]|" + _DASH + r"))[^()\n]{1,80}\))?"
-_TRIT = (
-    r"\(\s*(?P<trit>(?:[+○⊕⊖⊙◯]|"
-    + _DASH
-    + r"|[+]?\d|"
-    + _DASH
-    + r"\s?\d|±\s?1)[^()\n]{0,60})\)|\(\s*(?P<symbol>[+○⊕⊖⊙◯]|"
-    + _DASH
-    + r"|\d)\s*\)"
+ANCHORS = ("⊗", "⊕", "⊖", "○", "(+", "(-", "(−", "(–", "(0", "(1", "(PLUS", "(MINUS", "(ERGODIC", "[+]", "Σ", "∑", "≡", "mod 3", "GF(3)")
+"""Every line with a claim contains one of these, or carries on one that does."""
+MAX_JOINED = 12
+"""Lines of one statement."""
+
+_CARRIES_ON = re.compile(r"(?:⊗|⊕|[+]|→|×)\s*$")
+_CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
+_BRANCH = re.compile(r"[\s│|├└─]*")
+_TRIT_LINE = re.compile(
+    r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*\*|__|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
+    r"(?:\s+(?:value|assignment|role))?)(?:\*\*|__|`)?\s*(?P<mark>[:=|])\s*(?:\*\*|__|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
-_MEMBER = re.compile(rf"(?:\*\*)?{_NAME}(?:\*\*)?{_NOTE}\s*(?:{_TRIT})")
-_ANY = re.compile(rf"(?:\*\*)?{_NAME}(?:\*\*)?(?:{_NOTE}\s*(?:{_TRIT}))?")
-_SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|->|×|·|,)\s*")
-_CARRIES_ON = re.compile(r"(?:⊗|⊕|\+|→|×)\s*$")
-_CARRIED_ON = re.compile(r"^\s*(?:⊗|⊕|→|×|[=≡]\s*[+0-9-])")
-_NUMBER = re.compile(rf"\s*(?P<number>(?:[+]|{_DASH})?\s?\d+)")
-_RELATION = re.compile(r"\s*(?P<relation>≢|≠|!=|≡|==?)")
-_MODULO = re.compile(r"\s*\(?\s*mod(?:ulo)?\s*3\s*\)?", re.IGNORECASE)
-_NEEDS = re.compile(rf"\s*(?:→|->|=>|=|,|;)?\s*needs?\s+(?:a\s+)?(?:`|\()?(?P<need>[+]\s?1|{_DASH}\s?1|0)\b", re.IGNORECASE)
-_NEEDS_SOME = re.compile(r"\s*(?:→|->|=>|=|,|;)?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
-_DENIED = re.compile(r"\s*(?:→\s*)?(?:✗|✘|❌|\(?\s*(?:NOT\s+BALANCED|UNBALANCED|IMBALANCED|imbalanced|unbalanced|not balanced)\b)")
-_AFFIRMED = re.compile(r"\s*(?:→\s*)?(?:✓|✔|✅|\(?\s*(?:BALANCED|balanced|conserved|CONSERVED)\b)")
-
-_INJECTED_HEADING = re.compile(r"SDF\s+Interleaving|Cat#\s*Integration|Cat\s*#|Cat-sharp", re.IGNORECASE)
-_HEADING = re.compile(r"^(#{1,6})\s+(.*)$")
-_FENCE = re.compile(r"^\s*(```+|~~~+)")
-_BODY_TRIT = re.compile(
-    r"^\s*(?:[-*>|]\s+)?(?:\*\*|__)?(?P<label>(?:Skill\s+|GF\(3\)\s+)?Trit)(?:\*\*|__)?\s*:\s*(?:\*\*|__)?\s*(?P<value>\S.*)$"
-)
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a document, or several that carry one statement."""
-
-    text: str
-    number: int
-    end: int
-    injected: bool = False
-    fenced: bool = False
+_YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
+_ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)
+_TEMPLATE = re.compile(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
+_SDF = re.compile(r"\bSDF\.Ch[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -68,160 +47,148 @@ class BodyTrit:
     injected: bool
 
 
-def read_lines(text: str, *, first: int = 1) -> list[Line]:
-    """The lines of a document, each marked with whether it stands in an injected section or in a code fence."""
-    lines: list[Line] = []
-    injected_level = 0
-    fence: str | None = None
-    for number, content in enumerate(text.splitlines(), start=first):
-        mark = _FENCE.match(content)
-        if mark and (fence is None or mark.group(1).startswith(fence)):
-            fence = mark.group(1) if fence is None else None
-        heading = _HEADING.match(content) if fence is None else None
-        if heading:
-            level = len(heading.group(1))
-            if injected_level and level <= injected_level:
-                injected_level = 0
-            if not injected_level and _INJECTED_HEADING.search(heading.group(2)):
-                injected_level = level
-        lines.append(Line(content, number, number, injected_level > 0, fence is not None))
-    return lines
+def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
+    """`**Trit**: -1 (MINUS)`, `Trit: 0`, `| Trit | 0 |` lines from line `first` on, and `trit: 0` of a second frontmatter in the body.
 
-
-def join_statements(lines: Iterable[Line]) -> Iterator[Line]:
-    """Joins a line that ends in a separator with the next one, and one that begins with a separator with the one before."""
-    held: Line | None = None
-    for line in lines:
-        text = line.text.strip()
-        if held is not None and text and (_CARRIES_ON.search(held.text) or (_CARRIED_ON.match(text) and _MEMBER.search(held.text))):
-            held = Line(f"{held.text} {text}", held.number, line.number, held.injected or line.injected, held.fenced)
-            continue
-        if held is not None:
-            yield held
-        held = Line(text, line.number, line.number, line.injected, line.fenced)
-    if held is not None:
-        yield held
-
-
-def body_trits(lines: Iterable[Line]) -> list[BodyTrit]:
-    """`**Trit**: -1 (MINUS)` and `Trit: 0` lines. In code they count only inside an injected block."""
+    In a code fence they count only where a tool wrote the block, where the heading is one of an assignment, or where the fence holds the
+    frontmatter of the skill, whose `name` it gives: other code has trits of its own.
+    """
     found = []
-    for line in lines:
-        match = _BODY_TRIT.match(line.text)
-        if not match or (line.fenced and not line.injected):
+    for number in text.lines_with(("Trit", "TRIT", "trit:")):
+        if number < first:
             continue
-        value = match.group("value").strip()
+        match = _TRIT_LINE.match(text.line(number)) or _YAML_TRIT.match(text.line(number))
+        if not match or (match["mark"] == "|" and not _property_row(match)):
+            continue
+        around = text.at(number)
+        injected = around.injected or _written_by_a_tool(text, number, match["label"])
+        own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
+        if (around.fenced or match["label"] == "trit") and not injected and not own:
+            continue
+        value = match["value"].strip()
         try:
-            found.append(BodyTrit(value, read_trit(value), None, line.number, line.injected))
+            found.append(BodyTrit(value, read_trit(value), None, number, injected))
         except NotATrit as error:
-            found.append(BodyTrit(value, None, str(error), line.number, line.injected))
+            if value[:1] in "+-−–±0123456789○⊕⊖":
+                found.append(BodyTrit(value, None, str(error), number, injected))
     return found
 
 
-@dataclass(frozen=True)
-class RawClaim:
-    members: tuple[Member, ...]
-    assertions: tuple[Assertion, ...]
+def _below_name(text: Text, number: int, name: str) -> bool:
+    """Whether the lines above, up to an empty one or the beginning of the block, give the skill's name."""
+    for above in range(number - 1, max(0, number - 10), -1):
+        line = text.line(above)
+        if not line.strip() or line.startswith(("---", "```", "~~~")):
+            return False
+        if line.startswith("name:"):
+            return line[5:].strip().strip("\"'") == name
+    return False
+
+
+def _property_row(match: re.Match[str]) -> bool:
+    """`| Trit | -1 |` of a table of properties, not the header of a table of skills or a row with several values."""
+    rest = (match["rest"] or "|").strip()
+    return rest == "|" and match.string.lstrip().startswith("|")
+
+
+def _written_by_a_tool(text: Text, number: int, label: str) -> bool:
+    """Whether the lines around are those of a known template, whatever stands above them."""
+    if any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
+        return True
+    return label.startswith("Skill") and any(_SDF.search(text.line(number - above)) for above in range(1, 9))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One line, or several that carry one statement."""
+
     text: str
-    form: str
+    starts: tuple[tuple[int, int], ...]
+    """Where in `text` each line begins, and its number."""
+
+    def line_at(self, position: int) -> int:
+        """The line that a position in `text` is from."""
+        return next(line for start, line in reversed(self.starts) if start <= position)
 
 
-def line_form(text: str) -> Iterator[RawClaim]:
-    """`a (-1) ⊗ b (0) ⊗ c (+1) = 0 ✓`, also with + or → between, `needs +1`, `= -1 ✗`, and placeholders such as `[balancer] (+)`.
-
-    A group joined by commas, and one of bare names, count only with something said of them. A bare name is a member only
-    beside ⊗, because + and → join all kinds of words.
-    """
-    position = 0
-    while first := _ANY.search(text, position):
-        members, marks, end = [_member(first)], [], first.end()
-        while (separator := _SEPARATOR.match(text, end)) and (following := _ANY.match(text, separator.end())):
-            if separator.group("mark") != "⊗" and (_bare(members[-1]) or _bare(_member(following))):
-                break
-            members.append(_member(following))
-            marks.append(separator.group("mark"))
-            end = following.end()
-        if len(members) < 2:
-            position = first.end()
+def statements(text: Text) -> Iterator[Statement]:
+    """The lines that can hold a claim, joined where one ends in a separator or the next begins with one."""
+    done = 0
+    for number in text.lines_with(ANCHORS):
+        if number <= done:
             continue
-        assertions, stop = read_assertions(text, end)
-        position = max(stop, end)
-        if assertions or (set(marks) == {"⊗"} and not all(_bare(member) for member in members)):
-            yield RawClaim(tuple(members), assertions, text[first.start() : position].strip(), "line")
+        first = number
+        while first > done + 1 and first > number - MAX_JOINED and _joins(text.line(first - 1), text.line(first)):
+            first -= 1
+        last = number
+        while last < first + MAX_JOINED and _joins(text.line(last), text.line(last + 1)):
+            last += 1
+        done = last
+        joined, starts = text.line(first).strip(), [(0, first)]
+        for one in range(first + 1, last + 1):
+            starts.append((len(joined) + 1, one))
+            joined += " " + _BRANCH.sub("", text.line(one), count=1).strip()
+        yield Statement(joined[:MAX_LINE], tuple(starts))
 
 
-FORMS: tuple[Callable[[str], Iterator[RawClaim]], ...] = (line_form,)
+def _joins(line: str, following: str) -> bool:
+    if not following.strip() or not line.strip() or line.lstrip().startswith(("#", "```")) or following.lstrip().startswith(("#", "```")):
+        return False
+    if line.lstrip().startswith("|"):
+        return False
+    return bool(_CARRIES_ON.search(line) and _has_trit(line)) or bool(_CARRIED_ON.match(following) and _has_trit(line))
 
 
-def read_assertions(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
-    """What is said of the group that ends at `position`: the assertions, and where they end.
-
-    `= 0` says balanced; `= 3 ≡ 0 (mod 3)` says the sum and that it balances; `= -1 ✗ → needs +1` says the sum, that it
-    does not balance, and what completes it.
-    """
-    found: list[Assertion] = []
-    while True:
-        if match := _NEEDS.match(text, position):
-            found.append(Assertion(kind="needs", value=read_trit(match.group("need").replace(" ", ""))))
-        elif (match := _NEEDS_SOME.match(text, position)) or (match := _DENIED.match(text, position)):
-            found.append(Assertion(kind="unbalanced"))
-        elif match := _AFFIRMED.match(text, position):
-            found.append(Assertion(kind="balanced"))
-        elif (relation := _RELATION.match(text, position)) and (match := _NUMBER.match(text, relation.end())):
-            value = _integer(match.group("number"))
-            modulo = _MODULO.match(text, match.end())
-            sign = relation.group("relation")
-            if sign in {"≢", "≠", "!="}:
-                found.append(Assertion(kind="unbalanced"))
-            elif value == 0:
-                found.append(Assertion(kind="balanced"))
-            else:
-                found.append(Assertion(kind="residue" if sign == "≡" or modulo else "sum", value=value))
-            match = modulo or match
-        else:
-            return tuple(dict.fromkeys(found)), position
-        position = match.end()
+def _has_trit(line: str) -> bool:
+    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or bool(re.search(r"\([+−–-]?[01][^()]{0,40}\)", line))
 
 
-def find_claims(lines: Iterable[Line], *, path: str, owner: str | None = None) -> list[Claim]:
-    """Every claim in the document, in order."""
+def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Claim]:
+    """Every claim in the text, in order."""
+    found: list[tuple[int, int, RawClaim]] = []
+    for statement in statements(text):
+        named = list(named_groups(statement.text))
+        taken = [(raw.start, raw.end) for raw in named]
+        for raw in (*named, *anonymous_groups(statement.text, taken)):
+            found.append((statement.line_at(raw.start), statement.line_at(max(raw.start, raw.end - 1)), raw))
+    headers = [number for number in text.lines_with(tables.ANCHORS) if "|" in text.line(number)]
+    for table in tables.table_groups(text, headers):
+        # The sum below a table, written out, is the table's claim and not another one.
+        found = [one for one in found if not (one[2].form == "numbers" and table.line < one[0] <= table.end and _same(one[2], table.claim))]
+        found.append((table.line, table.end, table.claim))
     claims = []
-    for statement in join_statements(lines):
-        for form in FORMS:
-            for raw in form(statement.text):
-                claims.append(
-                    Claim(
-                        members=raw.members,
-                        assertions=raw.assertions,
-                        text=raw.text,
-                        path=path,
-                        line=statement.number,
-                        end_line=statement.end,
-                        form=raw.form,
-                        owner=owner,
-                        injected=statement.injected,
-                    )
-                )
+    for line, end, raw in sorted(found, key=lambda one: (one[0], one[1])):
+        around = text.at(line)
+        assertions, notes = raw.assertions, tuple[str, ...]()
+        if not assertions and (implied := _implied(text, line, around.heading)):
+            assertions, notes = (Assertion(kind="balanced"),), (implied,)
+        claims.append(
+            Claim(
+                members=raw.members,
+                assertions=assertions,
+                text=raw.text,
+                path=path,
+                line=line,
+                end_line=end,
+                form=raw.form,
+                owner=owner,
+                injected=around.injected or bool(_SDF.search(raw.text) and any(member.placeholder for member in raw.members)),
+                notes=notes,
+            )
+        )
     return claims
 
 
-def _member(match: re.Match[str]) -> Member:
-    name = match.group("name")
-    text = (match.group("trit") or match.group("symbol") or "").strip()
-    placeholder = name.startswith("[")
-    if not text:
-        return Member(name=name, placeholder=placeholder)
-    try:
-        return Member(name=name, trit=read_trit(text), placeholder=placeholder)
-    except NotATrit as error:
-        return Member(name=name, placeholder=placeholder, problem=str(error))
+def _same(one: RawClaim, other: RawClaim) -> bool:
+    return sorted(m.trit or 0 for m in one.members) == sorted(m.trit or 0 for m in other.members)
 
 
-def _bare(member: Member) -> bool:
-    return member.trit is None and member.problem is None
+_KEY = re.compile(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
+_BALANCED = re.compile(r"(?<!un)(?<!im)(?<!not )balanced|conserved|sums? to (?:0|zero)|[=≡]\s*0", re.IGNORECASE)
 
 
-def _integer(text: str) -> int:
-    for dash in MINUS_SIGNS:
-        text = text.replace(dash, "-")
-    return int(text.replace(" ", ""))
+def _implied(text: Text, line: int, heading: str) -> str:
+    """What stands above or before a group without `= 0` and says that it balances; empty where nothing does."""
+    if _KEY.match(text.line(line)):
+        return "claimed by its key, gf3_triad"
+    return f"claimed by its heading, '{heading}'" if _BALANCED.search(heading) else ""

@@ -9,16 +9,18 @@ truth        does what is said of the group hold for those trits? "needs +1" is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord, repeated
-from realitygap_plugins.triads.gf3 import advice, balanced_residue, completing_trit, group_sum, is_balanced, signed
+from realitygap_plugins.triads.gf3 import TRITS, advice, balanced_residue, completing_trit, group_sum, is_balanced, signed
 
 Arithmetic = Literal["balanced", "unbalanced", "undetermined"]
 Consistency = Literal["consistent", "contradicted", "undetermined"]
 Existence = Literal["known", "missing", "undetermined"]
 Truth = Literal["true", "false", "undetermined"]
+Fault = Literal["", "balance", "denial", "completion", "sum"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +40,17 @@ class Verdict:
     """The integer sum; 3 and 0 both balance."""
     contradictions: tuple[str, ...]
     missing: tuple[str, ...]
-    reason: str
-    """One line: why, and how to mend what is wrong."""
+    fault: Fault
+    """What a false claim is wrong about: it claims `balance`, makes a `denial` of it, names a wrong `completion`, or a wrong `sum`."""
+    why: str
+    """One line: what the arithmetic gives, and what is wrong."""
+    mend: str = ""
+    """One line: which single changes make a false claim of balance true."""
+
+    @property
+    def reason(self) -> str:
+        """Why, and how to mend it."""
+        return f"{self.why}; {self.mend}" if self.mend else self.why
 
     def to_json(self) -> dict[str, Any]:
         """A row of the output `verdicts`."""
@@ -50,6 +61,7 @@ class Verdict:
             "line": claim.line,
             "owner": claim.owner,
             "form": claim.form,
+            "source": claim.source,
             "members": [{"name": m.name, "trit": t, "placeholder": m.placeholder} for m, t in zip(claim.members, self.trits, strict=True)],
             "numbers": claim.numbers,
             "sum": self.total,
@@ -57,6 +69,7 @@ class Verdict:
             "consistency": self.consistency,
             "existence": self.existence,
             "truth": self.truth,
+            "fault": self.fault,
             "by_declared": self.by_declared,
             "contradictions": list(self.contradictions),
             "missing": list(self.missing),
@@ -67,28 +80,71 @@ class Verdict:
 
 
 def judge(claim: Claim, skills: Mapping[str, SkillRecord]) -> Verdict:
-    """The verdicts on one claim, given the known skills by name."""
-    declared = tuple(_declared(member, skills) for member in claim.members)
-    trits = declared if claim.numbers == "declared" else tuple(member.trit for member in claim.members)
-    known = [trit for trit in trits if trit is not None]
-    complete = len(known) == len(trits)
-    arithmetic = _arithmetic(trits)
-    contradictions = _contradictions(claim, skills)
-    missing = tuple(dict.fromkeys(m.name for m in claim.members if not m.placeholder and m.name not in skills))
-    verdict = Verdict(
-        claim=claim,
-        trits=trits,
-        arithmetic=arithmetic,
-        consistency=_consistency(claim, skills, declared, contradictions),
-        existence="missing" if missing else "undetermined" if any(m.placeholder for m in claim.members) else "known",
-        truth=_truth(claim.assertions, known) if complete else "undetermined",
-        by_declared=_arithmetic(declared),
-        total=sum(known) if complete else None,
-        contradictions=contradictions,
-        missing=missing,
-        reason="",
-    )
-    return _with_reason(verdict, skills)
+    """The verdicts on one claim, given the known skills by name. For many claims use one `Judge`."""
+    return Judge(skills).judge(claim)
+
+
+class Judge:
+    """Judges claims, given the known skills by name."""
+
+    def __init__(self, skills: Mapping[str, SkillRecord]) -> None:
+        self.skills = skills
+
+    def judge(self, claim: Claim) -> Verdict:
+        """The verdicts on one claim."""
+        skills = self.skills
+        declared = tuple(_declared(member, skills) for member in claim.members)
+        trits = declared if claim.numbers == "declared" else tuple(member.trit for member in claim.members)
+        known = [trit for trit in trits if trit is not None]
+        complete = len(known) == len(trits) and bool(trits)
+        contradictions = _contradictions(claim, skills)
+        missing = tuple(dict.fromkeys(m.name for m in claim.members if m.name and not m.placeholder and m.name not in skills))
+        wrong = [assertion for assertion in claim.assertions if complete and not _holds(assertion, known)]
+        truth: Truth = "undetermined" if not complete or not claim.assertions else "false" if wrong else "true"
+        fault: Fault = _FAULTS[wrong[0].kind] if wrong else ""
+        arithmetic = _arithmetic(trits)
+        return Verdict(
+            claim=claim,
+            trits=trits,
+            arithmetic=arithmetic,
+            consistency=_consistency(claim, declared, contradictions),
+            existence=_existence(claim, missing),
+            truth=truth,
+            by_declared=_arithmetic(declared),
+            total=sum(known) if complete else None,
+            contradictions=contradictions,
+            missing=missing,
+            fault=fault,
+            why=_why(claim, trits, truth, contradictions, missing),
+            mend=self._mend(claim, known) if fault == "balance" else "",
+        )
+
+    def _mend(self, claim: Claim, trits: Sequence[int]) -> str:
+        group = {m.name: t for m, t in zip(claim.members, trits, strict=True)}
+        wanted = completing_trit(trits)
+        if len(group) < len(claim.members) or "" in group:
+            return f"a trit of {signed(wanted)} more balances it"
+        # Enough to find some that are no members.
+        return advice(group, dict.fromkeys(self._by_trit[wanted][: len(group) + 3], wanted))
+
+    @cached_property
+    def _by_trit(self) -> dict[int, list[str]]:
+        """Names of the skills with each trit, sorted: who may join a group."""
+        names: dict[int, list[str]] = {trit: [] for trit in TRITS}
+        for name, record in self.skills.items():
+            if record.trit is not None:
+                names[record.trit].append(name)
+        return {trit: sorted(found) for trit, found in names.items()}
+
+
+_FAULTS: dict[str, Fault] = {
+    "balanced": "balance",
+    "unbalanced": "denial",
+    "differs": "denial",
+    "needs": "completion",
+    "sum": "sum",
+    "residue": "sum",
+}
 
 
 def _declared(member: Member, skills: Mapping[str, SkillRecord]) -> int | None:
@@ -117,9 +173,7 @@ def _contradictions(claim: Claim, skills: Mapping[str, SkillRecord]) -> tuple[st
     return tuple(dict.fromkeys(found))
 
 
-def _consistency(
-    claim: Claim, skills: Mapping[str, SkillRecord], declared: Sequence[int | None], contradictions: Sequence[str]
-) -> Consistency:
+def _consistency(claim: Claim, declared: Sequence[int | None], contradictions: Sequence[str]) -> Consistency:
     if contradictions:
         return "contradicted"
     if claim.numbers == "stated" and any(member.trit is None for member in claim.members):
@@ -127,10 +181,10 @@ def _consistency(
     return "undetermined" if any(trit is None for trit in declared) else "consistent"
 
 
-def _truth(assertions: Sequence[Assertion], trits: Sequence[int]) -> Truth:
-    if not assertions:
-        return "undetermined"
-    return "true" if all(_holds(assertion, trits) for assertion in assertions) else "false"
+def _existence(claim: Claim, missing: Sequence[str]) -> Existence:
+    if missing:
+        return "missing"
+    return "undetermined" if any(member.placeholder or not member.name for member in claim.members) else "known"
 
 
 def _holds(assertion: Assertion, trits: Sequence[int]) -> bool:
@@ -138,6 +192,8 @@ def _holds(assertion: Assertion, trits: Sequence[int]) -> bool:
         return is_balanced(trits)
     if assertion.kind == "unbalanced":
         return not is_balanced(trits)
+    if assertion.kind == "differs":
+        return group_sum(trits) != balanced_residue(assertion.value)
     if assertion.kind == "needs":
         return not is_balanced(trits) and completing_trit(trits) == assertion.value
     if assertion.kind == "sum":
@@ -149,31 +205,31 @@ def _places(record: SkillRecord) -> str:
     return " and ".join(f"{signed(d.trit or 0)} ({d.place})" for d in record.authored)
 
 
-def _with_reason(verdict: Verdict, skills: Mapping[str, SkillRecord]) -> Verdict:
-    claim = verdict.claim
+def _why(claim: Claim, trits: Sequence[int | None], truth: Truth, contradictions: Sequence[str], missing: Sequence[str]) -> str:
     parts = []
-    if problems := [f"{m.name}: {m.problem}" for m in claim.members if m.problem]:
+    if problems := [f"{m.name or 'a member'}: {m.problem}" for m in claim.members if m.problem]:
         parts.append("; ".join(problems))
-    if verdict.total is not None:
-        terms = " ".join(signed(trit) for trit in verdict.trits if trit is not None)
-        residue = balanced_residue(verdict.total)
-        parts.append(f"{terms} = {verdict.total}" + ("" if residue == verdict.total else f", {signed(residue)} modulo 3"))
+    known = [trit for trit in trits if trit is not None]
+    if len(known) == len(trits):
+        total = sum(known)
+        residue = balanced_residue(total)
+        parts.append(f"{_terms(known)} = {total}" + ("" if residue == total else f", {signed(residue)} modulo 3"))
     else:
-        parts.append("no trit known for " + ", ".join(m.name for m, t in zip(claim.members, verdict.trits, strict=True) if t is None))
-    if verdict.truth == "false":
-        group = {m.name: t for m, t in zip(claim.members, verdict.trits, strict=True) if t is not None}
-        denied = verdict.arithmetic == "balanced"
-        mend = "" if denied or len(group) < len(claim.members) else "; " + advice(group, _others(skills))
-        parts.append(("false: the group balances" if denied else "false") + mend)
+        parts.append("no trit known for " + ", ".join(m.name or "a member" for m, t in zip(claim.members, trits, strict=True) if t is None))
+    if truth == "false":
+        parts.append("false: the group balances" if is_balanced(known) else "false")
     if twice := repeated([m.name for m in claim.members]):
         parts.append(f"named twice: {', '.join(twice)}")
-    parts += verdict.contradictions
-    if verdict.missing:
-        parts.append(f"not a known skill: {', '.join(verdict.missing)}")
+    parts += contradictions
+    if missing:
+        parts.append(f"not a known skill: {', '.join(missing)}")
+    if claim.vacuous:
+        parts.append("a placeholder is a member, so that the sum says nothing")
     if claim.injected:
         parts.append("in a block written by a tool")
-    return replace(verdict, reason="; ".join(parts))
+    return "; ".join([*parts, *claim.notes])
 
 
-def _others(skills: Mapping[str, SkillRecord]) -> dict[str, int]:
-    return {name: record.trit for name, record in skills.items() if record.trit is not None}
+def _terms(trits: Sequence[int]) -> str:
+    shown = " ".join(signed(trit) for trit in trits[:12])
+    return shown if len(trits) <= 12 else f"{shown} ... ({len(trits)} trits)"

@@ -1,0 +1,78 @@
+"""What is said of a group: `= 0 ✓`, `= 3 ≡ 0 (mod 3)`, `= -1 ✗ → needs +1`, `≢ 0`, `(Σ=0)`, `⊢ 0`, `= needs balancing`."""
+
+from __future__ import annotations
+
+import re
+
+from realitygap_plugins.triads.claims import Assertion
+from realitygap_plugins.triads.notation import MINUS_SIGNS, read_trit
+
+DASH = f"[-{MINUS_SIGNS}]"
+_AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
+
+_ARROW = r"(?:→|⇒|⟹|->|=>|=|,|;|:|#|—)"
+# At most this much is read of one number: what is longer is no sum of trits.
+_DIGITS = r"[0-9]{1,6}(?![0-9]|\.[0-9])"
+_NUMBER = re.compile(rf"\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?")
+_TERM = re.compile(rf"\s*(?P<sign>[+]|{DASH})\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?(?!\s*[(\w×])")
+_RELATION = re.compile(r"\s*(?:→|⇒)?\s*\(?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?", re.UNICODE)
+_MODULO = re.compile(r"\s*\(?\s*(?:mod(?:ulo)?\s*3|in\s+GF\(3\))\s*\)?", re.IGNORECASE)
+_CLOSE = re.compile(r"\s*[)\]]")
+_NEEDS = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0)(?![\w%.])", re.IGNORECASE)
+_NEEDS_SOME = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\s*(?:→\s*)?(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))\b)", re.IGNORECASE
+)
+_AFFIRMED = re.compile(r"\s*(?:→\s*)?(?:✓|✔|✅|☑|[(\[]?\s*(?:balanced|conserved|conservation)\b)", re.IGNORECASE)
+_OPEN = re.compile(r"\s*=\s*\?+")
+
+
+def read_assertions(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
+    """What is said of the group that ends at `position`: the assertions, and where they end.
+
+    `= 0` says balanced; `= 3 ≡ 0 (mod 3)` says the sum and that it balances; `= -1 ✗ → needs +1` says the sum, that it does not balance,
+    and what completes it; `= -1 + 1 = 0` says a sum that is written as a calculation, and that it balances. `= ???` says nothing.
+    """
+    found: list[Assertion] = []
+    if unknown := _OPEN.match(text, position):
+        return (), unknown.end()
+    while True:
+        if match := _NEEDS.match(text, position):
+            found.append(Assertion(kind="needs", value=read_trit(match["need"].replace(" ", ""))))
+        elif (match := _NEEDS_SOME.match(text, position)) or (match := _DENIED.match(text, position)):
+            found.append(Assertion(kind="unbalanced"))
+        elif match := _AFFIRMED.match(text, position):
+            found.append(Assertion(kind="balanced"))
+        elif (relation := _RELATION.match(text, position)) and (number := _NUMBER.match(text, relation.end())):
+            value, end = _calculation(text, integer(number["number"]), number.end())
+            modulo = _MODULO.match(text, end)
+            sign = relation["relation"]
+            if sign in {"≢", "≠", "!="}:
+                found.append(Assertion(kind="unbalanced") if value % 3 == 0 else Assertion(kind="differs", value=value))
+            elif value == 0 and end == number.end():
+                found.append(Assertion(kind="balanced"))
+            else:
+                found.append(Assertion(kind="residue" if sign == "≡" or modulo else "sum", value=value))
+            position = modulo.end() if modulo else end
+            continue
+        else:
+            if found and (match := _CLOSE.match(text, position)):
+                position = match.end()
+                if _AFFIRMED.match(text, position) or _DENIED.match(text, position):
+                    continue
+            return tuple(dict.fromkeys(found)), position
+        position = match.end()
+
+
+def integer(text: str) -> int:
+    """The number of a text such as `−1`, `+ 3`."""
+    return int(text.translate(_AS_ASCII).replace(" ", ""))
+
+
+def _calculation(text: str, value: int, end: int) -> tuple[int, int]:
+    """The value of `-1 + 1 - (+2)`, of which the first term is read, and where it ends."""
+    while term := _TERM.match(text, end):
+        number = integer(term["number"])
+        value += number if term["sign"] == "+" else -number
+        end = term.end()
+    return value, end

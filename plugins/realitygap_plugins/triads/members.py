@@ -1,0 +1,98 @@
+"""Groups with named members in a line: `a (-1) ⊗ b (0) ⊗ c (+1) = 0 ✓` and its relatives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from realitygap_plugins.triads.assertions import DASH, read_assertions
+from realitygap_plugins.triads.claims import Assertion, Member
+from realitygap_plugins.triads.notation import SYMBOLS, NotATrit, read_trit
+
+_ROUND = "⊕⊖○⊙◯"
+# A name has a letter, so that the 9 of `9(+1)` is none. No dot or colon at its end.
+_NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]*[^\W\d_])[\w@](?:[\w.:@/#-]*\w)?"
+_QUOTE = r"(?:\*\*|__|`|\*)*"
+_PLACEHOLDER = r"\[[^\]\[\n|]{1,60}\](?!\()"
+_LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
+_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[+{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
+_STATED = (
+    rf"\(\s*(?P<trit>[+{_ROUND}]|{DASH}|(?:[+±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
+)
+_NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
+_BEFORE = rf"\[\s*(?P<before>[+{_ROUND}]|{DASH})\s*\]\s?"
+_BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
+_MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?")
+_TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
+_SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
+_INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
+
+
+@dataclass(frozen=True)
+class RawClaim:
+    """A group found in a line, before it is given its place."""
+
+    members: tuple[Member, ...]
+    assertions: tuple[Assertion, ...]
+    text: str
+    form: str
+    start: int = 0
+    end: int = 0
+
+
+def named_groups(text: str) -> Iterator[RawClaim]:
+    """Groups of named members joined by ⊗, + or →, with their trits as numbers or symbols, and placeholders such as `[balancer] (+)`.
+
+    A group joined by commas, and one of bare names, count only with something said of them. A bare name is a member only beside ⊗,
+    because + and → join all kinds of words.
+    """
+    if "⊗" not in text and len(_TRITS.findall(text)) < 2:
+        return
+    position = 0
+    while first := _MEMBER.search(text, position):
+        end = first.end()
+        if not _SEPARATOR.match(text, end):
+            position = end
+            continue
+        members, marks = [_member(first)], []
+        while (separator := _SEPARATOR.match(text, end)) and (following := _MEMBER.match(text, separator.end())):
+            newcomer = _member(following)
+            if separator["mark"] != "⊗" and (_bare(members[-1]) or _bare(newcomer)):
+                break
+            members.append(newcomer)
+            marks.append(separator["mark"])
+            end = following.end()
+        if len(members) < 2:
+            position = first.end()
+            continue
+        assertions, stop = read_assertions(text, end)
+        position = max(stop, end)
+        stated = sum(not _bare(member) for member in members)
+        if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
+            form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
+            yield RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position)
+
+
+def _member(match: re.Match[str]) -> Member:
+    name = (match["link"] or match["name"]).strip()
+    linked = match["link"] is not None
+    placeholder = not linked and name.startswith("[")
+    name = name[1:-1].strip("`* ") if linked else name
+    text = match["before"] or match["after"] or ((match["trit"] + match["more"]) if match["trit"] else "")
+    if not text and placeholder and (inside := _INSIDE.search(name)):
+        text = inside["trit"]
+    if not text:
+        return Member(name=name, placeholder=placeholder)
+    try:
+        return Member(name=name, trit=read_trit(text), placeholder=placeholder)
+    except NotATrit as error:
+        return Member(name=name, placeholder=placeholder, problem=str(error))
+
+
+def _bare(member: Member) -> bool:
+    return member.trit is None and member.problem is None
+
+
+def _symbolic(match: re.Match[str]) -> bool:
+    return bool(match["before"] or match["after"] or (match["trit"] in SYMBOLS and not match["more"].strip()))

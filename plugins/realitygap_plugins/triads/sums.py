@@ -1,0 +1,74 @@
+"""Sums of trits without names: `(-1) + (0) + (+1) ≡ 0 (mod 3)`, `Σ = +1 + 0 + (-1) = 0 ✓`, `9(+1) + 8(0) + 9(-1) = 0`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from realitygap_plugins.triads.assertions import DASH, integer, read_assertions
+from realitygap_plugins.triads.claims import Member
+from realitygap_plugins.triads.members import RawClaim
+
+MAX_MEMBERS = 1000
+"""Larger multiplicities are no groups of skills."""
+
+_TERM_TEXT = (
+    rf"(?:(?P<count>[0-9]{{1,4}})\s?[×x·*]?\s?(?=\())?"
+    rf"(?:\(\s*(?P<inner>(?:[+]|{DASH})?\s?[01])\s*\)|(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^])))"
+)
+_TERM = re.compile(_TERM_TEXT)
+_FIRST = re.compile(rf"(?<![\w.^]){_TERM_TEXT}")
+_PLUS = re.compile(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
+_ABOUT_TRITS = re.compile(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
+_SAID = re.compile(r"\s*\)?\s*(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
+_CLOSE = re.compile(r"\s*\)")
+_SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
+_OPERATOR = re.compile(rf"(?:[+⊗×*/^]|{DASH})\s*\Z")
+
+
+def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawClaim]:
+    """Sums of at least two trits of which something is said. `taken` are the parts of the text that named groups use.
+
+    Only what is written as trits counts, with a sign in brackets or with a word about them beside: `1 + 1 = 2` is no claim.
+    """
+    if not any(mark in text for mark in "=≡≢≠⊢→⇒") or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
+        return
+    position = 0
+    while first := _FIRST.search(text, position):
+        at = first.start()
+        inside = next((end for begin, end in taken if begin <= at < end), None)
+        if inside is not None:
+            position = inside
+            continue
+        trits, written, end = _terms(text, at)
+        position = end
+        # After an operator it is the rest of a longer sum.
+        if written < 2 or not _SAID.match(text, end) or _OPERATOR.search(text, max(0, at - 8), at):
+            continue
+        close = _CLOSE.match(text, end)
+        assertions, stop = read_assertions(text, close.end() if close else end)
+        position = max(stop, end)
+        if not assertions or len(trits) > MAX_MEMBERS:
+            continue
+        if _SIGNED.search(text, at, end) or _ABOUT_TRITS.search(text):
+            members = tuple(Member(name="", trit=trit) for trit in trits)
+            yield RawClaim(members, assertions, text[at:position].strip(), "numbers", at, position)
+
+
+def _terms(text: str, position: int) -> tuple[list[int], int, int]:
+    """The trits that are added from `position` on, how many terms are written, and where they end."""
+    trits: list[int] = []
+    written = 0
+    end = position
+    sign = 1
+    while term := _TERM.match(text, position):
+        number = integer(term["inner"] or term["plain"])
+        trits += [sign * number] * min(int(term["count"] or 1), MAX_MEMBERS + 1)
+        written += 1
+        end = term.end()
+        separator = _PLUS.match(text, end)
+        if separator is None or len(trits) > MAX_MEMBERS:
+            break
+        sign = -1 if separator["minus"] else 1
+        position = separator.end()
+    return trits, written, end

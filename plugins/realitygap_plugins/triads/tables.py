@@ -1,0 +1,204 @@
+"""Groups in tables: a column of trits with a sum below, and rows of one skill for each role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from realitygap_plugins.triads.assertions import DASH, read_assertions
+from realitygap_plugins.triads.claims import Assertion, Member
+from realitygap_plugins.triads.gf3 import signed
+from realitygap_plugins.triads.members import RawClaim
+from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.text import Text
+
+ANCHORS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
+"""Words of a header that can begin such a table."""
+SUM_WITHIN = 3
+"""Lines below a table in which its sum may stand."""
+MAX_ROWS = 500
+
+_RULE = re.compile(r"^[\s|:+-]*-[\s|:+-]*$")
+_CELL = re.compile(r"(?<!\\)\|")
+_TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
+_NAME_HEADERS = ("skill", "skills", "name", "member", "component", "mcp", "agent", "sub-skill", "tool", "server")
+_NO_NAME = re.compile(r"(?:role|position|#|index|colou?r|hue|hex|symbol|purpose|description|value|function|n|no)\b", re.IGNORECASE)
+_ROLES = {
+    -1: re.compile(rf"\bminus\b|\bvalidators?\b|\(\s*{DASH}\s?1\s*\)", re.IGNORECASE),
+    0: re.compile(r"\bergodic\b|\bcoordinators?\b|\(\s*0\s*\)", re.IGNORECASE),
+    1: re.compile(r"\bplus\b|\bgenerators?\b|\(\s*[+]\s?1\s*\)", re.IGNORECASE),
+}
+_TOTAL = re.compile(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conservation)\b:?", re.IGNORECASE)
+_SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|GF\(3\)|balance|\btrits?\b", re.IGNORECASE)
+_SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
+_CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
+_NEGATED = re.compile(r"\b(?:not|un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)", re.IGNORECASE)
+_CLEAN = re.compile(r"\[([^\]]*)\]\([^)]*\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
+_CONDITION = re.compile(r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|must|should|needs? to)\b", re.IGNORECASE)
+_LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
+
+
+@dataclass(frozen=True)
+class TableClaim:
+    """A group found in a table, with its lines."""
+
+    claim: RawClaim
+    line: int
+    end: int
+
+
+def table_groups(text: Text, candidates: Iterable[int]) -> Iterator[TableClaim]:
+    """Groups in the tables whose header is one of the candidate lines."""
+    for number in candidates:
+        header = text.line(number)
+        if header.count("|") < 2 or not _RULE.match(text.line(number + 1)) or "-" not in text.line(number + 1):
+            continue
+        cells = _cells(header)
+        rows = list(_rows(text, number + 2))
+        if not rows:
+            continue
+        if roles := _role_columns(cells):
+            yield from _by_role(text, number, cells, roles, rows)
+        elif (column := _trit_column(cells)) is not None:
+            yield from _by_trit(text, number, cells, column, rows)
+
+
+def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], rows: list[tuple[int, list[str]]]) -> Iterator[TableClaim]:
+    said_above = _context(text, header)
+    totals = [place for place, cell in enumerate(cells) if _TOTAL.fullmatch(cell)]
+    for number, row in rows:
+        members = []
+        for trit, column in sorted(roles.items()):
+            name = _name(row[column]) if column < len(row) else ""
+            if name:
+                members.append(Member(name=name, trit=trit, placeholder=name.startswith("[") or name in ("?", "???")))
+        if len(members) < 2:
+            continue
+        assertions = next((found for place in totals if place < len(row) and (found := _total(row[place]))), said_above)
+        shown = " | ".join(row)
+        yield TableClaim(RawClaim(tuple(members), assertions, shown, "roles"), number, number)
+
+
+def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[tuple[int, list[str]]]) -> Iterator[TableClaim]:
+    named = _name_column(cells, column)
+    if named is None:
+        return
+    members: list[Member] = []
+    assertions: tuple[Assertion, ...] = ()
+    last = header + 1
+    for number, row in rows:
+        if column >= len(row) or named >= len(row):
+            continue
+        last = number
+        name, value = _name(row[named]), row[column]
+        if any(_TOTAL.fullmatch(cell) for cell in row[: column + 1]):
+            assertions = _total(value)
+            continue
+        try:
+            # A row without a name counts: its trit is in the sum.
+            members.append(Member(name=name, trit=read_trit(value), placeholder=name.startswith("[")))
+        except NotATrit as error:
+            if _LEADING.match(value):
+                members.append(Member(name=name, problem=str(error)))
+            else:
+                return  # a table of something else
+    said = None
+    if not assertions:
+        said = _sum_below(text, rows[-1][0] + 1)
+        assertions = said[1] if said else ()
+    if len(members) >= 2 and assertions:
+        shown = ", ".join(f"{member.name or '?'} ({'?' if member.trit is None else signed(member.trit)})" for member in members)
+        end = said[0] if said else last
+        yield TableClaim(RawClaim(tuple(members), assertions, shown[:400], "table"), header, end)
+
+
+def _sum_below(text: Text, number: int) -> tuple[int, tuple[Assertion, ...]] | None:
+    """The line near below a table that says what it sums to."""
+    seen = 0
+    while seen < SUM_WITHIN and number <= len(text.lines):
+        line = text.line(number).strip()
+        if line.startswith(("|", "#")):
+            return None
+        if line and not line.startswith(("```", "~~~")):
+            seen += 1
+            if _SUM_LINE.search(line) and not _CONDITION.search(line) and (found := _said(line)):
+                return number, found
+        number += 1
+    return None
+
+
+def _said(line: str) -> tuple[Assertion, ...]:
+    """What a line below a table says: from its first relation on, or in words."""
+    if _NEGATED.search(line):
+        return (Assertion(kind="unbalanced"),)
+    for relation in _SAYS.finditer(line):
+        # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read.
+        if found := read_assertions(line, relation.start())[0]:
+            return found
+    return (Assertion(kind="balanced"),) if _CONSERVE.search(line) else ()
+
+
+def _total(cell: str) -> tuple[Assertion, ...]:
+    """What a cell of a column or row of sums says: `0 ✓`, `= 0`, `+1 ✗`."""
+    cell = cell.strip()
+    return read_assertions(cell if _SAYS.match(cell) else f"= {cell}", 0)[0] if cell else ()
+
+
+def _context(text: Text, header: int) -> tuple[Assertion, ...]:
+    """Whether the heading or the text just above says that what follows balances."""
+    above = [text.at(header).heading]
+    for number in range(header - 1, max(0, header - 4), -1):
+        line = text.line(number).strip()
+        if line.startswith("|"):
+            break
+        above.append(line)
+    shown = " ".join(above)
+    if _NEGATED.search(shown):
+        return ()
+    return (Assertion(kind="balanced"),) if re.search(r"balanc|conserv|[=≡]\s*0", shown, re.IGNORECASE) else ()
+
+
+def _role_columns(cells: list[str]) -> dict[int, int]:
+    """Trit to the one column of its role; empty unless all three have exactly one."""
+    found: dict[int, int] = {}
+    for place, cell in enumerate(cells):
+        for trit, pattern in _ROLES.items():
+            if pattern.search(cell):
+                if trit in found or place in found.values():
+                    return {}
+                found[trit] = place
+    return found if len(found) == 3 else {}
+
+
+def _trit_column(cells: list[str]) -> int | None:
+    return next((place for place, cell in enumerate(cells) if _TRIT_HEADER.fullmatch(cell)), None)
+
+
+def _name_column(cells: list[str], column: int) -> int | None:
+    lowered = [cell.lower() for cell in cells]
+    for wanted in _NAME_HEADERS:
+        if wanted in lowered and lowered.index(wanted) != column:
+            return lowered.index(wanted)
+    others = [place for place, cell in enumerate(cells) if place != column and not _NO_NAME.match(cell)]
+    return others[0] if others else None
+
+
+def _rows(text: Text, number: int) -> Iterator[tuple[int, list[str]]]:
+    for row in range(number, number + MAX_ROWS):
+        line = text.line(row)
+        if "|" not in line:
+            return
+        yield row, _cells(line)
+
+
+def _cells(line: str) -> list[str]:
+    stripped = line.strip().strip("│").strip()
+    parts = _CELL.split(stripped.removeprefix("|").removesuffix("|"))
+    return [_CLEAN.sub(lambda match: match[1] or "", part.strip()).strip() for part in parts]
+
+
+def _name(cell: str) -> str:
+    """The skill that a cell names: all of it, without a remark in brackets behind."""
+    name = re.sub(r"\s*\([^()]*\)\s*$", "", cell).strip()
+    return name if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else ""

@@ -1,0 +1,110 @@
+"""A Markdown text as lines with their surroundings: headings, code fences, blocks that a tool wrote.
+
+Made for thousands of files of which few lines matter: lines that can matter are found by substring search over the whole text, and only
+these are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+MAX_LINE = 20_000
+"""Characters of a line that are looked at. Longer lines are data that somebody pasted."""
+
+_HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
+_FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
+_INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What holds from one line up to the next change."""
+
+    heading: str = ""
+    injected: bool = False
+    fenced: bool = False
+
+
+class Text:
+    """Lines of a text, from 1, with their surroundings."""
+
+    def __init__(self, text: str) -> None:
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        self.text = text
+
+    @cached_property
+    def lines(self) -> list[str]:
+        # Not `splitlines`, which also splits at form feeds and the like, where no editor counts a line.
+        return self.text.split("\n")
+
+    def line(self, number: int) -> str:
+        """A line, at most `MAX_LINE` characters of it; empty outside the text."""
+        return self.lines[number - 1][:MAX_LINE] if 1 <= number <= len(self.lines) else ""
+
+    def at(self, number: int) -> Surroundings:
+        """What surrounds a line. A heading belongs to what it opens, the lines of a fence to the code."""
+        starts, states = self._surroundings
+        return states[bisect_right(starts, number) - 1]
+
+    def lines_with(self, anchors: Iterable[str]) -> list[int]:
+        """Numbers of the lines that contain one of the substrings, in order."""
+        text, positions = self.text, []
+        for anchor in anchors:
+            at = text.find(anchor)
+            while at >= 0:
+                positions.append(at)
+                end = text.find("\n", at)
+                at = text.find(anchor, end) if end >= 0 else -1
+        return self._numbers(positions)
+
+    def _numbers(self, positions: list[int]) -> list[int]:
+        found: list[int] = []
+        number, last = 1, 0
+        for position in sorted(positions):
+            number += self.text.count("\n", last, position)
+            last = position
+            if not found or found[-1] != number:
+                found.append(number)
+        return found
+
+    @cached_property
+    def _surroundings(self) -> tuple[list[int], list[Surroundings]]:
+        starts, states = [1], [Surroundings()]
+        fence = ""
+        level_injected = 0
+        for number in self._structure():
+            line, before = self.line(number), states[-1]
+            if match := _FENCE.match(line):
+                mark = match["fence"]
+                if not fence:
+                    fence = mark
+                    starts.append(number)
+                    states.append(Surroundings(before.heading, before.injected, True))
+                elif mark.startswith(fence) and not match["info"].strip():
+                    fence = ""
+                    starts.append(number + 1)
+                    states.append(Surroundings(before.heading, before.injected, False))
+            elif not fence and (match := _HEADING.match(line)):
+                level = len(match["level"])
+                if level_injected and level <= level_injected:
+                    level_injected = 0
+                if not level_injected and _INJECTED.search(match["title"]):
+                    level_injected = level
+                starts.append(number)
+                states.append(Surroundings(match["title"].strip(), level_injected > 0, False))
+        return starts, states
+
+    def _structure(self) -> list[int]:
+        """Lines that may be headings or begin or end a fence."""
+        text, positions = self.text, [0] if self.text.startswith("#") else []
+        for anchor, offset in (("\n#", 1), ("```", 0), ("~~~", 0)):
+            at = text.find(anchor)
+            while at >= 0:
+                positions.append(at + offset)
+                at = text.find(anchor, at + len(anchor))
+        return self._numbers(positions)
