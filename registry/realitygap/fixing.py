@@ -11,10 +11,11 @@ from pathlib import Path
 from realitygap.document import shown_path
 from realitygap.errors import InputError, one_line
 from realitygap.guide_fix import Fixed, fix_guide
+from realitygap.guides import GUIDES
 from realitygap.manifest_fix import fix_manifest
 from realitygap.nodes import MAX_BYTES
 
-FIXES: dict[str, Callable[[str], Fixed]] = {"SKILL.md": fix_guide, "skill.yaml": fix_manifest}
+FIXES: dict[str, Callable[[str], Fixed]] = {**dict.fromkeys(GUIDES, fix_guide), "skill.yaml": fix_manifest}
 """File name to what mends it."""
 
 

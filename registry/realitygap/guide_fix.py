@@ -236,7 +236,10 @@ class _Frontmatter:
 
     def _read(self, lines: list[str]) -> Node | None:
         try:
-            return read_yaml("\n".join(lines) + "\n")
+            root = read_yaml("\n".join(lines) + "\n")
+            if root is not None:
+                root.data()  # aliases that blow up show only here
+            return root
         except Malformed as error:
             raise _Refused(f"line {error.span.line + 1}: {error.message}") from None
 

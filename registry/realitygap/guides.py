@@ -28,6 +28,10 @@ _END = re.compile(r"^---[^\S\n]*$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
+class NoGuide(InputError):
+    """A folder without a SKILL.md."""
+
+
 @dataclass(frozen=True)
 class Guide:
     """A SKILL.md, split."""
@@ -77,7 +81,7 @@ def read_plain(path: Path, most: int) -> tuple[bytes, bool]:
         with open(path, "rb") as stream:
             raw = stream.read(most + 1)
     except FileNotFoundError:
-        raise InputError(
+        raise NoGuide(
             f"there is no {path.name}", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
         ) from None
     except OSError as error:
@@ -128,7 +132,8 @@ def check_guide(directory: Path, skill: Skill | None, file: str = GUIDES[0]) -> 
         )
         return
     except InputError as error:
-        yield Finding(rule="RG301", message=error.message, path=shown_path(path), hint=error.hint)
+        rule = "RG301" if isinstance(error, NoGuide) else "RG009"
+        yield Finding(rule=rule, message=error.message, path=shown_path(path), hint=error.hint)
         return
     document = guide.frontmatter
     if not isinstance(document.data, dict):

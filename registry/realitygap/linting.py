@@ -99,7 +99,10 @@ def _outcome(
     mended = ordered(one if one.hint else book().mended(one) for one in findings)
     summary = count(mended, skills=report.skills, plugins=report.plugins, documents=report.documents) | extra
     return Outcome(
-        findings=tuple(replace(one, hint=one.hint or "see `skills rule " + one.rule + "`") for one in mended),
+        # A plugin that declares no rules, and a finding of its that says nothing more.
+        findings=tuple(
+            one if one.hint else replace(one, hint=f"ask the author of the rule, or silence it: --ignore {one.rule}") for one in mended
+        ),
         summary=summary,
         files=tuple(report.files),
         rules=book,

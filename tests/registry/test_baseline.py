@@ -16,9 +16,9 @@ from realitygap.errors import InputError
 from realitygap.findings import Finding
 from realitygap.sources import source_lines
 
-HEAD = "---\nname: look\ndescription: Looks.\n"
+HEAD = "---\nname: look\ndescription: Looks.\nmetadata: {trit: '0'}\n"
 GUIDE = HEAD + "version: 1\nauthor: me\n---\n\nSee [x](gone.md).\n"
-"""RG302 on lines 4 and 5, RG308 on line 8."""
+"""RG302 on lines 5 and 6, RG308 on line 9."""
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_lines_may_move_and_be_indented_anew(look, capsys):
 def test_another_fault_of_the_same_rule_is_new_and_a_copied_line_too(look, capsys):
     guide = look / "look" / "SKILL.md"
     guide.write_text(GUIDE.replace("author", "status: x\nauthor").replace("See [x](gone.md).", "See [x](gone.md).\nSee [x](gone.md)."))
-    assert check(capsys)[0] == [("RG302", 5), ("RG308", 10)]
+    assert check(capsys)[0] == [("RG302", 6), ("RG308", 11)]
     guide.write_text(GUIDE.replace("gone.md", "lost.md"))
     findings, summary = check(capsys)
-    assert findings == [("RG308", 8)]
+    assert findings == [("RG308", 9)]
     assert summary["gone"] == 1
 
 

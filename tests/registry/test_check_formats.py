@@ -258,7 +258,7 @@ def test_a_fingerprint_in_sarif_stays_when_lines_move(tmp_path, monkeypatch):
         execute(["check", "look", "--format", "sarif", "--output", "out.sarif"])
         return [one["partialFingerprints"]["realitygap/v1"] for one in json.loads(Path("out.sarif").read_text())["runs"][0]["results"]]
 
-    head = "---\nname: look\ndescription: Looks.\nversion: 1\n---\n"
+    head = "---\nname: look\ndescription: Looks.\nmetadata: {trit: '0'}\nversion: 1\n---\n"
     before, after = prints(head + "See [x](gone.md).\n"), prints(head + "\n\nSee [x](gone.md).\nSee [x](gone.md).\n")
     assert after[:2] == before
     assert after[2] == before[1].replace(":1", ":2")
@@ -303,6 +303,30 @@ def test_the_job_summary_stays_far_below_what_a_step_may_write():
     assert f"and {2000 - MOST_ROWS} more" in text
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_hostile_name_of_a_folder_is_escaped_in_every_form(tmp_path, monkeypatch, capsys, form):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    name = os.fsdecode(b"a\n::error::b\x1b[31m\xff\xe2\x80\xae&<]]>|%")
+    Path(name).mkdir()
+    (Path(name) / "SKILL.md").write_text("---\nname: x\ndescription: y\n---\n\nz\n")
+    assert execute(["check", ".", "--format", form]) == 1
+    out = capsys.readouterr().out
+    assert harmless(out)
+    assert not [line for line in out.splitlines() if line.startswith("::error::b")]
+    read = {"json": json.loads, "sarif": json.loads, "junit": ElementTree.fromstring}
+    read.get(form, str)(out)
+
+
+def test_a_summary_that_cannot_be_written_is_said_and_decides_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("look").mkdir()
+    Path("look/SKILL.md").write_text("---\nname: look\ndescription: y\n---\n\nz\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert execute(["check", "look", "--format", "github"]) == 0
+    assert "the summary cannot be written: Is a directory" in capsys.readouterr().err
+
+
 def test_output_goes_to_a_file_whole_and_the_total_to_stdout(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("look").mkdir()
@@ -315,12 +339,20 @@ def test_output_goes_to_a_file_whole_and_the_total_to_stdout(tmp_path, monkeypat
     assert sorted(os.listdir(".")) == ["look", "out"]
 
 
-def test_full_does_not_hang_on_a_pipe_in_the_place_of_a_file(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["skill.yaml", "SKILL.md"])
+def test_a_pipe_a_loop_and_a_file_of_50_mb_are_findings_and_nothing_hangs(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
-    Path("look").mkdir()
-    os.mkfifo("look/skill.yaml")
-    assert execute(["check", "look"]) == 1
-    assert "RG009" in capsys.readouterr().out
+    for folder in ("pipe", "loop", "large"):
+        Path(folder).mkdir()
+    os.mkfifo(f"pipe/{name}")
+    Path("loop", name).symlink_to(name)
+    with open(f"large/{name}", "wb") as file:
+        file.truncate(50_000_000)
+    assert execute(["check", "."]) == 1
+    out = capsys.readouterr().out
+    assert [line.split(":")[0] for line in out.splitlines() if " RG009: " in line] == [f"{one}/{name}" for one in ("large", "loop", "pipe")]
+    assert execute(["check", ".", "--diff"]) == 0
+    assert capsys.readouterr().err.count("left alone") == 3
 
 
 @pytest.mark.parametrize("form", FORMATS)

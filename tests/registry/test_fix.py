@@ -81,6 +81,7 @@ def test_each_way_of_writing_metadata_stays_that_way(before, after):
         ("{name: a, trit: 0}\n", 1, "no mapping of one key a line"),
         ("- a\n", 1, "no mapping of one key a line"),
         (" name: a\n trit: 0\n", 1, "are indented"),
+        ("a: &a [x, *a]\ntrit: 0\n", 1, "an alias refers to the value that contains it"),
         ("note: &n x\nname: *n\n", 1, ""),
         ("metadata:\n  a: b\nname: x\nnote: |+\n  a\n\n\nlicense: MIT\n", 1, "an edit would change what it says"),
     ],

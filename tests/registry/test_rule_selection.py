@@ -13,8 +13,8 @@ from realitygap.findings import Finding
 from realitygap.linting import CheckOptions
 from realitygap.rule_selection import RuleSelection, codes
 
-GUIDE = "---\nname: look\ndescription: Looks.\nversion: 1\n---\n\nSee [x](gone.md).\n"
-"""RG302 on line 4, RG308 on line 7."""
+GUIDE = "---\nname: look\ndescription: Looks.\nmetadata: {trit: '0'}\nversion: 1\n---\n\nSee [x](gone.md).\n"
+"""RG302 on line 5, RG308 on line 8."""
 
 
 @pytest.fixture

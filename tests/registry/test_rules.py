@@ -83,6 +83,23 @@ def test_a_finding_without_advice_gets_that_of_its_rule(tmp_path, monkeypatch):
     assert told.hint == "Write the folder's name, in lower case with hyphens."
 
 
+def test_a_finding_of_a_plugin_without_a_table_still_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "look").mkdir()
+    (tmp_path / "look" / "SKILL.md").write_text("---\nname: look\ndescription: Looks.\n---\n\nText.\n")
+    (tmp_path / "acme_bare.py").write_text(
+        "from realitygap import hookimpl\nfrom realitygap.findings import Finding\n"
+        "@hookimpl\ndef realitygap_register_checks(register):\n    register('ACME', lambda *_: [Finding(rule='ACME1', message='m')])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    record = PluginRecord(
+        name="bare", package="acme_bare", distribution="a", version="1", builtin=False, directory=tmp_path, module="acme_bare"
+    )
+    record.hooks, record.checks = ("realitygap_register_checks",), ("ACME",)
+    (finding,) = lint([tmp_path / "look"], Registry([record], []), CheckOptions()).findings
+    assert finding.hint == "ask the author of the rule, or silence it: --ignore ACME1"
+
+
 def test_rule_explains_one_and_lists_several(capsys):
     assert execute(["rule", "tri201"]) == 0
     out = capsys.readouterr().out

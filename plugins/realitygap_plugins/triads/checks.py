@@ -1,6 +1,7 @@
-"""The GF(3) rules of `skills check`, TRI2xx of `rules.yaml`.
+"""The GF(3) rules of `skills check`.
 
-TRI210 to TRI219 (`collection_checks`) are about Agent Skills without a skill.yaml, and about Markdown files beside them.
+`rules.yaml` says what each code means. TRI210 to TRI219 (`collection_checks`) are about Agent Skills without a skill.yaml, and about
+Markdown files beside them.
 """
 
 from __future__ import annotations

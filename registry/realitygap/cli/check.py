@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from realitygap.cli.terminal import echo, styled
+from realitygap.cli.terminal import complain, echo, styled
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
 from realitygap.formats import FORMATS, Outcome
@@ -74,7 +74,9 @@ def check(
         raise InputError("--write-baseline needs --baseline FILE", hint="or `baseline = ...` in [tool.realitygap.check] of pyproject.toml")
     form = form or ("github" if os.environ.get("GITHUB_ACTIONS") == "true" else "full")
     if fix or diff_only:
-        changed = _fix(given, write=fix and not diff_only, ask=not yes, to_stderr=form not in ("full", "concise") and not output)
+        changed = _fix(
+            given, write=fix and not diff_only, ask=not yes, to_stderr=not diff_only and form not in ("full", "concise") and not output
+        )
         if diff_only:
             return int(changed)
     outcome = lint(given, Registry.discover(), options, kind)
@@ -100,8 +102,11 @@ def _show(outcome: Outcome, text: str, form: str, output: str | None) -> None:
     if form == "github":
         from realitygap.job_summary import append_summary
 
-        sys.stdout.flush()
-        append_summary(outcome)
+        try:
+            append_summary(outcome)
+        except InputError as error:
+            # What was found is said already, and decides.
+            complain(error)
 
 
 def _fix(paths: list[Path], *, write: bool, ask: bool, to_stderr: bool) -> bool:
