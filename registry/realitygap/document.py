@@ -189,9 +189,13 @@ def join(pointer: str, *parts: str | int) -> str:
 def shown_path(path: Path) -> str:
     """A path as messages name it: relative to the working directory where it lies inside."""
     try:
-        return str(Path(os.path.abspath(path)).relative_to(Path.cwd()))
-    except (ValueError, OSError):
+        absolute, here = os.path.abspath(path), os.getcwd()
+    except OSError:
         return str(path)
+    if absolute == here:
+        return "."
+    inside = here if here.endswith(os.sep) else here + os.sep
+    return absolute[len(inside) :] if absolute.startswith(inside) else str(path)
 
 
 def _decode(raw: bytes, path: Path | None) -> str:
