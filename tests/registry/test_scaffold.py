@@ -129,7 +129,9 @@ def test_the_licence_is_that_of_this_project() -> None:
         ("compare-domains", "skill", "skill 'compare-domains' belongs to realitygap", "choose another name"),
         ("joint-velocity", "observation", "observation 'joint_velocity' belongs to realitygap", "choose another name"),
         ("ksim", "reward", "plugin 'ksim' belongs to realitygap", "choose another name"),
-        ("triads-of-mine", "check", None, None),
+        ("limits-given", "check", None, None),
+        ("tr", "check", "rule prefix 'TR' belongs to realitygap", "choose another name"),
+        ("triads-of-mine", "check", "rule prefix 'TRIADSOF' belongs to realitygap", "choose another name"),
         ("tri", "check", "rule prefix 'TRI' belongs to realitygap", "choose another name"),
         ("rg", "check", "rule prefix 'RG' belongs to realitygap", "choose another name"),
     ],
@@ -236,3 +238,16 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(
     assert "nothing is overwritten" in error
     assert execute(["new", "Joint", "--kind", "robot"]) == 2
     assert "'robot' is not one of" in capsys.readouterr().err
+
+
+def test_every_block_of_code_in_the_guide_is_what_the_command_writes() -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    files = render(Names(name="joint-speed", kind="observation"), "0.1.0")
+    blocks = re.findall(r"^<!-- file: (\S+) -->\n```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 5
+    for path, block in blocks:
+        assert block in files[path], path
+    commands = re.findall(r"^<!-- run -->\n```sh\n", text, re.MULTILINE)
+    assert len(re.findall(r"^```\w+$", text, re.MULTILINE)) == len(blocks) + len(commands), "a block that nothing checks"
+    for kind in KINDS:
+        assert f"| `{kind}` |" in text

@@ -10,13 +10,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "graph": ("realitygap.cli.graph:graph", "Draw a pipeline."),
     "check": ("realitygap.cli.check:check", "Check manifests, guides, pipelines, triads and documents."),
     "rule": ("realitygap.cli.rule:rule", "Explain a rule of the check."),
-    "new": ("realitygap.cli.new:new", "Write a plugin: a typed, tested package."),
     "plugins": ("realitygap.cli.plugins:plugins", "List the plugins and their states."),
     "doctor": ("realitygap.cli.doctor:doctor", "Check this installation."),
     "export-agent-skills": (
         "realitygap.cli.export_agent_skills:export_agent_skills",
         "Write the guides as Agent Skills, for assistants without a server.",
     ),
+    "new": ("realitygap.cli.new:new", "Write a plugin: a typed, tested package."),
     "completion": ("realitygap.cli.completion:completion", "Print the completion script of a shell."),
 }
 """Name to `module:attribute` and help line. The module is imported when the command is called, the line shown without it."""

@@ -109,10 +109,10 @@ def _free(names: Names, registry: Registry) -> None:
     if names.component in registry.catalog.names(names.kind):
         taken.append((names.kind, registry.catalog.get(names.kind, names.component).distribution))
     if names.kind == "check":
-        claimed = [(one, prefix) for one in registry.active_plugins for prefix in one.checks]
-        taken += [("rule prefix", one.distribution) for one, prefix in claimed if prefix == names.prefix]
-        if names.prefix.startswith("RG"):
-            taken.append(("rule prefix", "realitygap"))
+        # RG101 belongs to realitygap, and R would claim it.
+        claimed = [("realitygap", "RG"), *((one.distribution, prefix) for one in registry.active_plugins for prefix in one.checks)]
+        overlap = [one for one, prefix in claimed if prefix.startswith(names.prefix) or names.prefix.startswith(prefix)]
+        taken += [("rule prefix", one) for one in overlap]
     for what, distribution in taken:
         # An author who generates his own plugin anew has it installed.
         if distribution != names.distribution:

@@ -14,18 +14,16 @@ from realitygap.scaffold.names import Names
 
 TEMPLATES = Path(__file__).parent / "templates"
 _TOKEN = re.compile(r"@@([a-z]+)@@")
-_FILES = {
-    "skill": "| `src/PACKAGE/skill.py` | the skill: a plain function of its inputs |\n| `src/PACKAGE/data/` | the log of its example |",
-    "observation": "| `src/PACKAGE/terms.py` | the observation |\n| `src/PACKAGE/plugin.py` | the hook that registers it |\n"
-    "| `src/PACKAGE/tasks/` | a task that names it |",
-    "reward": "| `src/PACKAGE/terms.py` | the reward |\n| `src/PACKAGE/plugin.py` | the hook that registers it |\n"
-    "| `src/PACKAGE/tasks/` | a task that names it |",
-    "divergence": "| `src/PACKAGE/divergence.py` | the divergence |\n| `src/PACKAGE/plugin.py` | the hook that registers it |",
-    "check": "| `src/PACKAGE/rules.py` | the rules |\n| `src/PACKAGE/plugin.py` | the hook that registers them |\n"
-    "| `src/PACKAGE/skill.py` | the same as a skill |",
-    "pipeline": "",
+_HOOK = {"plugin.py": "the hook that registers it"}
+_FILES: dict[str, dict[str, str]] = {
+    "skill": {"skill.py": "the skill: a plain function of its inputs", "data/": "the log of its example"},
+    "observation": {"terms.py": "the observation", **_HOOK, "tasks/": "a task that names it"},
+    "reward": {"terms.py": "the reward", **_HOOK, "tasks/": "a task that names it"},
+    "divergence": {"divergence.py": "the divergence", **_HOOK},
+    "check": {"rules.py": "the rules", "rules.yaml": "what is said of them", **_HOOK, "skill.py": "the same as a skill"},
+    "pipeline": {},
 }
-"""Rows of the README for what a kind has beside the rest."""
+"""What a kind has beside the rest, as the README lists it."""
 
 EXAMPLE_INPUTS = {
     "skill": "log={skill}-example",
@@ -72,8 +70,10 @@ def write(names: Names, parent: Path, version: str) -> Path:
         # Fails where a folder that is not empty has appeared meanwhile.
         draft.rename(target)
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         raise InputError(f"cannot be written: {error.strerror}", where=str(target)) from None
+    finally:
+        # Gone where all went well.
+        shutil.rmtree(draft, ignore_errors=True)
     return target
 
 
@@ -91,13 +91,13 @@ def _words(names: Names, version: str) -> dict[str, str]:
         tools.append(f"{names.distribution}[sim]")
     extras = f'sim = ["realitygap[sim]{allowed}"]\n' if names.needs_sim else ""
     quoted = ", ".join(f'"{one}"' for one in tools)
-    rows = _FILES[names.kind].replace("PACKAGE", names.package)
+    rows = "".join(f"| `src/{names.package}/{path}` | {text} |\n" for path, text in _FILES[names.kind].items())
     return {
         "api": str(API_VERSION),
         "component": names.component,
         "distribution": names.distribution,
         "extras": extras + f"dev = [{quoted}]",
-        "files": rows + "\n" if rows else "",
+        "files": rows,
         "kind": names.kind,
         "package": names.package,
         "plugin": names.component,
