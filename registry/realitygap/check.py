@@ -1,23 +1,7 @@
 """`skills check`: what is wrong with manifests, guides, pipelines, plugins and documents, found without importing what is checked.
 
-| rule | says |
-|---|---|
-| RG001 | not YAML or not JSON |
-| RG002 | not UTF-8, or a character that is not allowed |
-| RG003 | a key given twice |
-| RG004 | a number that readers disagree about |
-| RG005 | aliases that blow up or refer to themselves |
-| RG006 | nested too deeply |
-| RG007 | `skill.yml` or `plugin.yml`: only `.yaml` is read |
-| RG008 | a document of which nothing tells the kind |
-| RG009 | a manifest that cannot be read |
-| RG1xx | the schema (`schema`): 101 a value, 102 an unknown key, 103 a missing key, 104 a type, 105 a choice |
-| RG2xx | names and links (`skill_check`) |
-| RG3xx | SKILL.md (`guides`) |
-| RG4xx | pipelines (`pipeline_check`) |
-| RG5xx | plugins (`plugin_check`) |
-
-Other codes come from plugins, by the hook `realitygap_register_checks`.
+`rules.yaml` says what each code means: RG0xx reading, RG1xx the schema, RG2xx names and links, RG3xx SKILL.md, RG4xx pipelines, RG5xx
+plugins. Other codes come from plugins, by the hook `realitygap_register_checks`.
 """
 
 from __future__ import annotations
@@ -35,6 +19,7 @@ from realitygap.document import Document, LocatedError, load, shown_path
 from realitygap.errors import InputError
 from realitygap.findings import Finding, count, ordered
 from realitygap.guides import GUIDES, SKILL_HOMES, check_guide
+from realitygap.neighbours import neighbours
 from realitygap.plugin_record import PluginRecord, read_manifest
 from realitygap.schema import KINDS, Kind, validate
 from realitygap.skill import Skill
@@ -53,6 +38,12 @@ class Report:
     skills: int = 0
     plugins: int = 0
     documents: int = 0
+    files: dict[str, None] = field(default_factory=dict)
+    """What was read, as findings name it, in order."""
+
+    def read(self, *files: Path) -> None:
+        """Notes that files were read."""
+        self.files |= dict.fromkeys(map(shown_path, files))
 
     @property
     def summary(self) -> dict[str, int]:
@@ -88,25 +79,18 @@ def check_paths(paths: Sequence[Path], registry: Registry, kind: Kind | None = N
         InputError: a path is neither a file nor a folder, or a folder holds nothing to check.
     """
     report = Report()
-    files: dict[Path, None] = {}
-    for path in paths:
-        # `Path.is_dir` raises for a name that is too long.
-        if not os.path.isdir(path) and not os.path.isfile(path):
-            load(path)
-        found = list(_files(path)) if os.path.isdir(path) else [path]
-        if not found:
-            raise InputError("nothing to check: no skill.yaml, SKILL.md or plugin.yaml in it", where=shown_path(path))
-        files |= dict.fromkeys(found)
+    files = files_of(paths)
     skills: list[tuple[Skill, Document]] = []
     for file in files:
         _file(file, registry, report, skills, files, kind)
-    view = registry.with_skills(skill for skill, _ in skills)
+    checked = [skill for skill, _ in skills]
+    view = registry.with_skills([*checked, *neighbours(checked, registry)])
     for skill, document in skills:
-        installed = any(one.directory.resolve() == skill.directory.resolve() for one in registry.every_skill)
+        installed = skill.directory.resolve() in registry.places
         report.skills += 1
         report.findings += skill_check.check_skill(skill, document, view)
         report.findings += skill_check.name_findings(skill, document, registry, installed=installed)
-    _rules_of_plugins(view, [skill for skill, _ in skills], report, paths)
+    _rules_of_plugins(view, checked, report, paths)
     report.findings += plugin_check.state_findings(registry, as_warning=True)
     report.findings = ordered(report.findings)
     return report
@@ -116,6 +100,7 @@ def _file(
     file: Path, registry: Registry, report: Report, skills: list[tuple[Skill, Document]], files: dict[Path, None], kind: Kind | None
 ) -> None:
     """Checks one file, or puts its skill on the list, which is checked when all are known."""
+    report.read(file)
     if file.name in ("skill.yml", "plugin.yml"):
         report.findings.append(_wrong_suffix(file))
         return
@@ -138,6 +123,7 @@ def _file(
         hint = f"name it after its kind, such as {file.stem}.task.yaml, or say --kind; kinds: {', '.join(KINDS)}"
         report.findings.append(Finding.at(document, "", "RG008", "nothing tells what kind of document this is", hint=hint))
     elif kind in ("skill", "pipeline"):
+        report.read(file.with_name("SKILL.md"))
         skill = _skill_of(document, file, registry)
         if isinstance(skill, Skill):
             skills.append((skill, document))
@@ -158,6 +144,8 @@ def kind_of(document: Document) -> Kind | None:
     if path is not None:
         if path.name == "skill.yaml":
             return "pipeline" if "steps" in keys else "skill"
+        if path.name == "rules.yaml":
+            return "rules"
         for kind in KINDS:
             if kind in path.stem.split(".") or path.parent.name == f"{kind}s":
                 return kind
@@ -174,6 +162,7 @@ def kind_of(document: Document) -> Kind | None:
 
 def _skill(skill: Skill, registry: Registry, report: Report, *, installed: bool) -> None:
     report.skills += 1
+    report.read(skill.manifest, skill.guide)
     try:
         document = skill.document()
     except InputError as error:
@@ -186,7 +175,7 @@ def _skill(skill: Skill, registry: Registry, report: Report, *, installed: bool)
 def _skill_of(document: Document, file: Path, registry: Registry) -> Skill | list[Finding]:
     """The registered skill of a manifest, or a new one of the workspace; findings where it gives none."""
     directory = file.parent
-    known = next((one for one in registry.every_skill if one.directory.resolve() == directory.resolve()), None)
+    known = registry.places.get(directory.resolve())
     try:
         return Skill.from_manifest(
             document.data,
@@ -205,6 +194,7 @@ def _skill_of(document: Document, file: Path, registry: Registry) -> Skill | lis
 
 def _plugin(record: PluginRecord, file: Path, report: Report) -> None:
     report.plugins += 1
+    report.read(file)
     try:
         report.findings += plugin_check.check_plugin(record, load(file))
     except InputError as error:
@@ -278,6 +268,24 @@ def _finding(error: InputError, path: Path) -> Finding:
             rule=rule, message=error.message, path=shown, line=error.line, column=error.column, hint=error.hint, width=error.width
         )
     return Finding(rule="RG009", message=error.message, path=shown_path(path), hint=error.hint)
+
+
+def files_of(paths: Sequence[Path]) -> dict[Path, None]:
+    """What there is to check in folders and files.
+
+    Raises:
+        InputError: a path is neither a file nor a folder, or a folder holds nothing to check.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        # `Path.is_dir` raises for a name that is too long.
+        if not os.path.isdir(path) and not os.path.isfile(path):
+            load(path)
+        found = list(_files(path)) if os.path.isdir(path) else [path]
+        if not found:
+            raise InputError("nothing to check: no skill.yaml, SKILL.md or plugin.yaml in it", where=shown_path(path))
+        files |= dict.fromkeys(found)
+    return files
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -20,6 +20,8 @@ from realitygap.scan import BUILTIN_DISTRIBUTION, WORKSPACE, Broken, scan
 from realitygap.selection import Selection
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from realitygap.components import Catalog, Component
     from realitygap.plugin_record import PluginRecord
     from realitygap.plugins import PluginHost
@@ -138,6 +140,11 @@ class Registry:
         places, names = {one.directory.resolve() for one in more}, {one.name for one in more}
         kept = [one for one in self.every_skill if one.directory.resolve() not in places and one.name not in names]
         return Registry(list(self.plugins.values()), [*kept, *more], self.broken, self.unmatched)
+
+    @cached_property
+    def places(self) -> dict[Path, Skill]:
+        """Every skill by its folder, links resolved."""
+        return {one.directory.resolve(): one for one in reversed(self.every_skill)}
 
     @cached_property
     def active_plugins(self) -> tuple[PluginRecord, ...]:

@@ -161,9 +161,11 @@ def parse(text: str | bytes, path: str | os.PathLike[str] | None = None) -> Docu
 def snippet(text: str, span: Span) -> list[str]:
     """The line with the place underlined, as two lines of text; nothing where the text has no such line."""
     lines = text.splitlines()
-    if not 1 <= span.line <= len(lines):
-        return []
-    line = lines[span.line - 1]
+    return underlined(lines[span.line - 1], span) if 1 <= span.line <= len(lines) else []
+
+
+def underlined(line: str, span: Span) -> list[str]:
+    """As `snippet`, of the line itself."""
     # A tab is one character to the reader and many on the screen; the rest could drive the terminal.
     shown, offset = "".join(character if character.isprintable() else " " for character in line), 0
     if len(shown) > 120:
@@ -187,9 +189,13 @@ def join(pointer: str, *parts: str | int) -> str:
 def shown_path(path: Path) -> str:
     """A path as messages name it: relative to the working directory where it lies inside."""
     try:
-        return str(Path(os.path.abspath(path)).relative_to(Path.cwd()))
-    except (ValueError, OSError):
+        absolute, here = os.path.abspath(path), os.getcwd()
+    except OSError:
         return str(path)
+    if absolute == here:
+        return "."
+    inside = here if here.endswith(os.sep) else here + os.sep
+    return absolute[len(inside) :] if absolute.startswith(inside) else str(path)
 
 
 def _decode(raw: bytes, path: Path | None) -> str:

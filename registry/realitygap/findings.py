@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from realitygap.errors import one_line
@@ -80,47 +79,48 @@ def count(findings: Iterable[Finding], **counts: int) -> dict[str, int]:
 
 
 def concise(findings: Sequence[Finding], summary: dict[str, int]) -> str:
-    """One line a finding."""
-    return "\n".join([*(_head(one) for one in findings), _total(summary)])
+    """One line a finding, with what to do in brackets."""
+    return "\n".join([*(_head(one) + (f" ({one_line(one.hint)})" if one.hint else "") for one in findings), total(summary)])
 
 
 def full(findings: Sequence[Finding], summary: dict[str, int]) -> str:
     """With the line of the file, the place underlined, and the hint."""
-    from realitygap.document import snippet
+    from realitygap.document import underlined
     from realitygap.nodes import Span
+    from realitygap.sources import source_line
 
-    texts: dict[str, str] = {}
     lines = []
     for one in findings:
         lines.append(_head(one))
-        if one.path and one.path not in texts:
-            texts[one.path] = _text(one.path)
-        lines += snippet(texts.get(one.path, ""), Span(one.line, one.column, one.width))
+        line = source_line(one.path, one.line)
+        lines += underlined(line, Span(one.line, one.column, one.width)) if line else []
         if one.hint:
             lines.append(f"  hint: {one_line(one.hint)}")
-    return "\n".join([*lines, _total(summary)])
+    return "\n".join([*lines, total(summary)])
 
 
 def as_json(findings: Sequence[Finding], summary: dict[str, int]) -> str:
     """One JSON document with `summary` and `findings`."""
-    return json.dumps({"summary": summary, "findings": [one.to_json() for one in findings]}, indent=2, ensure_ascii=False)
+    return json_text({"summary": summary, "findings": [one.to_json() for one in findings]})
+
+
+def json_text(value: Any) -> str:
+    """JSON in which every character that is invisible, drives a terminal or is half of a pair is escaped; the rest stays readable."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # Outside of texts there is nothing but ASCII.
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def github(findings: Sequence[Finding], summary: dict[str, int]) -> str:
     """Workflow commands that become annotations. The total comes first: only ten annotations a step are shown."""
-    lines = [_total(summary)]
+    from realitygap.repository import from_root
+
+    lines = [total(summary)]
     for one in findings:
-        place = f"file={_property(one.path)},line={one.line},col={one.column},title={_property(one.rule)}"
+        title = f"title={_property(one.rule)}"
+        place = f"file={_property(from_root(one.path))},line={one.line},col={one.column},{title}" if one.path else title
         lines.append(f"::{one.severity} {place}::{_data(one.message + (f' ({one.hint})' if one.hint else ''))}")
     return "\n".join(lines)
-
-
-FORMATS: dict[str, Callable[[Sequence[Finding], dict[str, int]], str]] = {
-    "full": full,
-    "concise": concise,
-    "json": as_json,
-    "github": github,
-}
 
 
 def _head(one: Finding) -> str:
@@ -128,25 +128,23 @@ def _head(one: Finding) -> str:
     return one_line(f"{place}{one.severity} {one.rule}: {one.message}")
 
 
-def _total(summary: dict[str, int]) -> str:
-    counts = {name: number for name, number in summary.items() if number and name not in ("errors", "warnings")}
+def total(summary: dict[str, int]) -> str:
+    """One line: what was checked and what was found."""
+    counts = {name: number for name, number in summary.items() if number and name not in ("errors", "warnings", "known", "gone")}
     checked = ", ".join(_number(number, name) for name, number in counts.items())
     found = ", ".join(_number(summary[name], name) for name in ("errors", "warnings") if summary[name]) or "no findings"
-    return f"{checked}: {found}" if checked else found
+    known = f", and {summary['known']} known to the baseline" if summary.get("known") else ""
+    gone = f"; {summary['gone']} of the baseline are gone: `--write-baseline` drops them" if summary.get("gone") else ""
+    return (f"{checked}: {found}" if checked else found) + known + gone
 
 
 def _number(number: int, plural: str) -> str:
     return f"{number} {plural[:-1] if number == 1 else plural}"
 
 
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8", errors="replace").removeprefix("\ufeff")
-    except OSError:
-        return ""
-
-
 def _data(text: str) -> str:
+    """As workflow commands have it; line breaks stay line breaks, what else is invisible is escaped."""
+    text = "\n".join(one_line(line) for line in text.replace("\r\n", "\n").split("\n"))
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,20 +1,4 @@
-"""SKILL.md: the guide of a skill, against the Agent Skills specification and against skill.yaml.
-
-| rule | says |
-|---|---|
-| RG301 | there is no SKILL.md, or it has no frontmatter |
-| RG302 | a key that the specification does not have |
-| RG303 | `name`: 1 to 64 characters, lower case letters, digits and single hyphens, equal to the folder |
-| RG304 | `description`: 1 to 1024 characters, without < and > |
-| RG305 | `license`, `compatibility` (1 to 500 characters) and `allowed-tools` are texts |
-| RG306 | `metadata` maps texts to texts |
-| RG307 | the body is empty, or longer than the 500 lines advised |
-| RG308 | a link to a file that is not there |
-| RG310 | the name differs from that in skill.yaml |
-| RG311 | the trit differs from that in skill.yaml, or is missing |
-| RG312 | `metadata.version` differs from the version in skill.yaml |
-| RG313 | the guide is called `skill.md`, which few readers find |
-"""
+"""SKILL.md: the guide of a skill, against the Agent Skills specification and against skill.yaml. Rules RG3xx of `rules.yaml`."""
 
 from __future__ import annotations
 
@@ -42,6 +26,10 @@ MAX_GUIDE_BYTES = 4 * 1024 * 1024
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _END = re.compile(r"^---[^\S\n]*$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+class NoGuide(InputError):
+    """A folder without a SKILL.md."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ def read_plain(path: Path, most: int) -> tuple[bytes, bool]:
         with open(path, "rb") as stream:
             raw = stream.read(most + 1)
     except FileNotFoundError:
-        raise InputError(
+        raise NoGuide(
             f"there is no {path.name}", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
         ) from None
     except OSError as error:
@@ -144,7 +132,8 @@ def check_guide(directory: Path, skill: Skill | None, file: str = GUIDES[0]) -> 
         )
         return
     except InputError as error:
-        yield Finding(rule="RG301", message=error.message, path=shown_path(path), hint=error.hint)
+        rule = "RG301" if isinstance(error, NoGuide) else "RG009"
+        yield Finding(rule=rule, message=error.message, path=shown_path(path), hint=error.hint)
         return
     document = guide.frontmatter
     if not isinstance(document.data, dict):

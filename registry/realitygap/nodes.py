@@ -38,7 +38,7 @@ class Malformed(Exception):
 class Node:
     """A value and where it stands. `items` of a mapping hold (key, span of the key, value), of a sequence the values."""
 
-    __slots__ = ("items", "kind", "source", "span", "value")
+    __slots__ = ("end", "items", "kind", "source", "span", "value")
 
     def __init__(self, kind: str, span: Span, *, value: Any = None, source: str = "") -> None:
         self.kind = kind
@@ -48,6 +48,8 @@ class Node:
         self.source = source
         """A scalar as written, without quotes."""
         self.items: list[Any] = []
+        self.end = (span.line, span.column)
+        """Line and column after its last character, where the reader is that of YAML."""
 
     def child(self, token: str) -> tuple[Node, Span | None] | None:
         """The value under one token of a JSON pointer and the span of its key (None in a sequence)."""

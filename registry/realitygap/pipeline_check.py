@@ -1,19 +1,6 @@
 """The static check of a pipeline: everything that can be wrong is found before anything runs, with its place.
 
-| rule | what |
-|---|---|
-| RG401 | unknown skill in `uses` |
-| RG402 | malformed reference |
-| RG403 | unknown step |
-| RG404 | unknown input |
-| RG405 | unknown output |
-| RG406 | type mismatch |
-| RG407 | cycle of steps |
-| RG408 | missing required input |
-| RG409 | two steps of one id |
-| RG410 | `foreach` over no list, or `item` without `foreach` |
-| RG411 | a literal value that breaks the schema of the input |
-| RG412 | a pipeline that uses itself |
+Rules RG4xx of `rules.yaml`.
 """
 
 from __future__ import annotations

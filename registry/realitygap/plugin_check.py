@@ -12,6 +12,7 @@
 | RG508 | a check of a plugin failed, or gave a finding with a code that is not its own |
 | RG509 | the version of the plugin API is not one that this realitygap has |
 | RG511 | a hook will go in a later version |
+| RG512 | rules.yaml declares a code without a prefix of the plugin |
 
 RG510, that the code does not do what plugin.yaml says, needs the plugin imported (`contract`).
 """
@@ -23,11 +24,12 @@ from collections.abc import Iterator
 from realitygap import assets, components, static_names
 from realitygap.deprecation import deprecations
 from realitygap.discovery import Registry, settle
-from realitygap.document import Document, shown_path
-from realitygap.errors import nearest
+from realitygap.document import Document, load, shown_path
+from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding
 from realitygap.hooknames import HOOKS, REMOVED
 from realitygap.plugin_record import PluginRecord, api_trouble
+from realitygap.rules import FILE
 from realitygap.schema import problems, validate
 from realitygap.skill_check import entry_finding
 
@@ -36,6 +38,7 @@ def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
     """Findings of one plugin.yaml, none of which imports the plugin."""
     invalid = validate(document, "plugin")
     yield from invalid
+    yield from _rule_table(record)
     if invalid:
         return
     data = document.data
@@ -80,6 +83,27 @@ def _hook(document: Document, pointer: str, hook: str) -> Iterator[Finding]:
 
         for text in deprecations(hookspecs, hook):
             yield Finding.at(document, pointer, "RG511", text, severity="warning", hint="docs/hooks.md says how hooks go")
+
+
+def _rule_table(record: PluginRecord) -> Iterator[Finding]:
+    """What is wrong with the plugin's rules.yaml, if it has one."""
+    path = record.directory / FILE if record.directory else None
+    if path is None or not path.is_file():
+        return
+    try:
+        document = load(path)
+    except InputError as error:
+        line, column = getattr(error, "line", 1), getattr(error, "column", 1)
+        rule = getattr(error, "rule", "") or "RG009"
+        yield Finding(rule=rule, message=error.message, path=shown_path(path), line=line, column=column, hint=error.hint)
+        return
+    invalid = validate(document, "rules")
+    yield from invalid
+    for code in document.data["rules"] if not invalid else ():
+        if not code.startswith(record.checks):
+            hint = f"prefixes: {', '.join(record.checks)}" if record.checks else "list its prefix under `checks` in plugin.yaml"
+            message = f"'{code}' begins with no prefix that plugin.yaml lists under 'checks'"
+            yield Finding.at(document, f"/rules/{code}", "RG512", message, hint=hint, key=True)
 
 
 def state_findings(registry: Registry, *, as_warning: bool) -> Iterator[Finding]:

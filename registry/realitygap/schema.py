@@ -15,8 +15,9 @@ from realitygap.document import Document, join, load
 from realitygap.errors import nearest
 from realitygap.findings import Finding
 
-Kind = Literal["skill", "pipeline", "plugin", "task", "domain", "mapping"]
+Kind = Literal["skill", "pipeline", "plugin", "task", "domain", "mapping", "rules"]
 KINDS: tuple[Kind, ...] = ("skill", "pipeline", "plugin", "task", "domain", "mapping")
+"""Those that a user writes as files of their own."""
 
 _NAMES = {
     "object": "a mapping",

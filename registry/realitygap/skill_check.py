@@ -1,16 +1,4 @@
-"""The rules for one skill.yaml, beside its schema.
-
-| rule | says |
-|---|---|
-| RG201 | the name is not that of the folder |
-| RG202 | `entry` names what does not exist |
-| RG203 | `depends_on` or `enables` name an unknown skill |
-| RG204 | an unknown extra |
-| RG205 | the name belongs to this distribution, or several distributions claim it |
-| RG206 | a default breaks its own schema, or names an asset that does not exist |
-| RG207 | an example breaks the schema of the inputs or outputs |
-| RG208 | an unknown `format` |
-"""
+"""The rules for one skill.yaml, beside its schema. Rules RG2xx of `rules.yaml`."""
 
 from __future__ import annotations
 

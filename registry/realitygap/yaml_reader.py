@@ -7,6 +7,7 @@ parser are used, and the tree is built here from their events, without recursion
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from realitygap.nodes import MAX_DEPTH, Malformed, Node, Span
@@ -49,6 +50,28 @@ def read_yaml(text: str) -> Node | None:
         loader.dispose()
 
 
+def in_scalar(text: str) -> Callable[[int, int], bool]:
+    """Whether a place (line and column from 1) lies inside a scalar, so that a `#` there begins no comment.
+
+    Of a text that is no YAML, what comes before the fault is known.
+    """
+    import yaml
+
+    spans: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            if isinstance(event, yaml.ScalarEvent):
+                span = _span(event)
+                spans.append(((span.line, span.column), _end(event)))
+    except yaml.YAMLError:
+        pass
+    finally:
+        loader.dispose()
+    return lambda line, column: any(start <= (line, column) < end for start, end in spans)
+
+
 def _build(loader: Any, yaml: Any) -> Node | None:
     root: Node | None = None
     stack: list[Node] = []
@@ -86,7 +109,7 @@ def _build(loader: Any, yaml: Any) -> Node | None:
             if len(stack) >= MAX_DEPTH:
                 raise Malformed("RG006", f"nested deeper than {MAX_DEPTH} levels", node.span)
         elif isinstance(event, yaml.CollectionEndEvent):
-            stack.pop()
+            stack.pop().end = _end(event)
             pending_key.pop()
             keys.pop()
             continue
@@ -95,6 +118,7 @@ def _build(loader: Any, yaml: Any) -> Node | None:
             if documents > 1:
                 raise Malformed("RG001", "a second document begins here; one is read", _span(event), "remove the second '---'")
             continue
+        node.end = _end(event)
         if event.anchor:
             anchors[event.anchor] = node
         attach(node, event)
@@ -162,6 +186,10 @@ def _bad_tag(event: Any) -> Malformed:
 def _span(event: Any) -> Span:
     start, end = event.start_mark, event.end_mark
     return Span(start.line + 1, start.column + 1, end.column - start.column if end.line == start.line else 1)
+
+
+def _end(event: Any) -> tuple[int, int]:
+    return event.end_mark.line + 1, event.end_mark.column + 1
 
 
 def _place(text: str, index: int) -> Span:

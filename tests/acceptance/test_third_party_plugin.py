@@ -124,6 +124,8 @@ def test_a_wheel_adds_a_skill_an_observation_and_a_check_and_leaves_nothing(envi
     assert isinstance(findings, list)
     assert [(one["rule"], one["line"]) for one in findings if one["rule"].startswith("ACME")] == [("ACME101", 9)]
 
+    assert "from acme" in environment.skills("rule", "ACME101")
+
     # The observation, by name in a task file.
     assets = "from realitygap.discovery import Registry; print(Registry.discover().assets['task']['cartpole-balance'])"
     task = Path(environment.call([str(environment.bin / "python"), "-c", assets]).strip())

@@ -1,27 +1,7 @@
 """The GF(3) rules of `skills check`.
 
-| rule | severity | what |
-|---|---|---|
-| TRI201 | error | the trits of a declared group do not sum to 0 modulo 3 |
-| TRI202 | error | a member of a group is no known skill |
-| TRI203 | error | a text states another trit than skill.yaml, or one that cannot be read (`metadata.trit` is RG311) |
-| TRI204 | error | a declared group does not contain the skill that declares it, or names a member twice |
-| TRI205 | warning | the skill is in no group |
-| TRI206 | warning | another member of the same distribution does not declare the group |
-| TRI207 | warning | a `skill://name#COLOR` in SKILL.md is not the skill's own |
-| TRI208 | error | what a text says of a group does not hold for the trits that it gives |
-| TRI209 | error | a text gives a member of a group another trit than the member declares |
-| TRI210 | error | a skill without skill.yaml declares two trits, each in a place that its author wrote |
-| TRI211 | warning | a block that a tool wrote gives another trit than the author, or the only one |
-| TRI212 | warning | a skill without skill.yaml declares no trit |
-| TRI214 | warning | a member of a claimed group is no skill of the collection |
-| TRI215 | warning | a member of a claimed group is a placeholder, so that its sum says nothing |
-| TRI216 | warning | a claim cannot be judged, because a member has no trit in it |
-| TRI217 | warning | a `skill://name#COLOR` is malformed, names an unknown or another skill, or not its colour |
-| TRI218 | warning | one skill has two colours, or two skills have one |
-| TRI219 | warning | several skills of a collection have one name |
-
-TRI210 to TRI219 (`collection_checks`) are about Agent Skills without a skill.yaml, and about Markdown files beside them.
+`rules.yaml` says what each code means. TRI210 to TRI219 (`collection_checks`) are about Agent Skills without a skill.yaml, and about
+Markdown files beside them.
 """
 
 from __future__ import annotations

@@ -109,9 +109,10 @@ def skill_folders(root: Path) -> Iterator[Path]:
 def read_folder(folder: Path) -> Reading:
     """The skill of one folder: what its manifest and its guide say. Remembered while its files stay."""
     files = []
+    place = os.fspath(folder)
     for name in (MANIFEST, *GUIDES):
         try:
-            status = os.stat(os.path.join(folder, name))
+            status = os.stat(f"{place}{os.sep}{name}")
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -151,8 +152,10 @@ def read_document(path: Path, owner: str | None) -> Reading:
         return Reading(record=None, claims=(), problems=(str(error).split("\n")[0],))
     text, shown = Text(raw.decode("utf-8", "replace").removeprefix("\ufeff")), shown_path(path)
     claims = tuple(replace(claim, source="document") for claim in find_claims(text, path=shown, owner=owner))
-    cut = () if whole else (f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read",)
-    return Reading(record=None, claims=claims, uris=tuple(find_uris(text, path=shown, owner=owner)), problems=cut)
+    uris = tuple(find_uris(text, path=shown, owner=owner))
+    cut = [] if whole else [f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read"]
+    cut += [f"{shown}: too many lines with trits; only the first were read"] if text.cut else []
+    return Reading(record=None, claims=claims, uris=uris, problems=tuple(cut))
 
 
 def _guide(told: GuideReading) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -24,17 +25,17 @@ def read_paths(paths: Sequence[Path], manifests: Sequence[Path]) -> Collection |
 
     Other Markdown files are read only beside guides without a manifest: a registry's own documentation makes no claims about it.
     """
-    known = {folder.resolve() for folder in manifests}
+    known = {os.path.realpath(folder) for folder in manifests}
     folders: dict[Path, None] = {}
     documents: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             found, others = survey(path)
-            alone = [folder for folder in found if folder.resolve() not in known]
+            alone = [folder for folder in found if not known or os.path.realpath(folder) not in known]
             folders |= dict.fromkeys(alone)
             if alone:
                 documents |= dict.fromkeys(others)
-        elif path.name.lower() == "skill.md" and path.parent.resolve() not in known:
+        elif path.name.lower() == "skill.md" and os.path.realpath(path.parent) not in known:
             folders[path.parent] = None
     return collect(folders, documents) if folders else None
 

@@ -74,6 +74,10 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
     for told in body_trits(text, first=body_line, name=name):
         source = "injected" if told.injected else "body"
         found.append(Declaration(source=source, trit=told.trit, text=told.text, path=shown, line=told.line, problem=told.problem))
+    claims = tuple(find_claims(text, path=shown, owner=name))
+    uris = tuple(find_uris(text, path=shown, owner=name))
+    if text.cut:
+        problems.append(f"{shown}: too many lines with trits; only the first were read")
     record = SkillRecord(
         name=name,
         path=shown,
@@ -82,8 +86,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         color=color if isinstance(color, str) else None,
         violations=violations,
     )
-    claims = tuple(find_claims(text, path=shown, owner=name))
-    return GuideReading(record=record, claims=claims, uris=tuple(find_uris(text, path=shown, owner=name)))
+    return GuideReading(record=record, claims=claims, uris=uris)
 
 
 def declaration(document: Document, pointer: str, source: str, value: object, shown: str) -> Declaration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from realitygap_plugins.triads.gf3 import balanced_residue
 
@@ -16,7 +17,7 @@ _NUMBER = re.compile(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
 _RESIDUE = re.compile(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
 _SEVERAL = re.compile(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
 _LABEL = re.compile(r"[\s,:;(\[*-]*([A-Za-z]+)?")
-_NAMED = re.compile(r"(?:([A-Za-z]+)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
+_NAMED = re.compile(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
 
 
 class NotATrit(ValueError):
@@ -36,6 +37,11 @@ def read_trit(value: object) -> int:
         return _in_range(value)
     if not isinstance(value, str):
         raise NotATrit(f"{value!r} is not a trit; write -1, 0 or +1")
+    return _read_text(value)
+
+
+@lru_cache(maxsize=1024)
+def _read_text(value: str) -> int:
     text = value.strip().strip("\"'`*_ ").translate(_AS_ASCII)
     if text in SYMBOLS:
         return SYMBOLS[text]

@@ -20,6 +20,8 @@ from realitygap_plugins.triads.text import MAX_LINE, Text
 
 ANCHORS = ("⊗", "⊕", "⊖", "○", "(+", "(-", "(−", "(–", "(0", "(1", "(PLUS", "(MINUS", "(ERGODIC", "[+]", "Σ", "∑", "≡", "mod 3", "GF(3)")
 """Every line with a claim contains one of these, or carries on one that does."""
+MAX_CLAIMS = 2_000
+"""Claims read in one file."""
 MAX_JOINED = 12
 """Lines of one statement."""
 
@@ -61,7 +63,7 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
         if not match or (match["mark"] == "|" and not _property_row(match)):
             continue
         around = text.at(number)
-        injected = around.injected or _written_by_a_tool(text, number, match["label"])
+        injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(text, number, match["label"])
         own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
         if (around.fenced or match["label"] == "trit") and not injected and not own:
             continue
@@ -147,6 +149,9 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     """Every claim in the text, in order."""
     found: list[tuple[int, int, RawClaim]] = []
     for statement in statements(text):
+        if len(found) >= MAX_CLAIMS:
+            text.cut = True
+            break
         named = list(named_groups(statement.text))
         taken = [(raw.start, raw.end) for raw in named]
         for raw in (*named, *anonymous_groups(statement.text, taken)):

@@ -15,8 +15,12 @@ from functools import cached_property
 MAX_LINE = 20_000
 """Characters of a line that are looked at. Longer lines are data that somebody pasted."""
 
+MAX_LINES = 10_000
+"""Lines of one file that are looked at for one purpose. No guide has as many; generated data has."""
+
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
+_NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
 _INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
 
 
@@ -27,6 +31,8 @@ class Surroundings:
     heading: str = ""
     injected: bool = False
     fenced: bool = False
+    code: bool = False
+    """In a fence with the name of a language."""
 
 
 class Text:
@@ -36,6 +42,8 @@ class Text:
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         self.text = text
+        self.cut = False
+        """More lines matter than were looked at."""
 
     @cached_property
     def lines(self) -> list[str]:
@@ -58,6 +66,9 @@ class Text:
             at = text.find(anchor)
             while at >= 0:
                 positions.append(at)
+                if len(positions) >= MAX_LINES:
+                    self.cut = True
+                    break
                 end = text.find("\n", at)
                 at = text.find(anchor, end) if end >= 0 else -1
         return self._numbers(positions)
@@ -84,7 +95,7 @@ class Text:
                 if not fence:
                     fence = mark
                     starts.append(number)
-                    states.append(Surroundings(before.heading, before.injected, True))
+                    states.append(Surroundings(before.heading, before.injected, True, match["info"].strip().lower() not in _NO_LANGUAGE))
                 elif mark.startswith(fence) and not match["info"].strip():
                     fence = ""
                     starts.append(number + 1)

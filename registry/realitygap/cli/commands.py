@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("realitygap.cli.runs:runs", "List, show, cancel, resume and prune runs."),
     "graph": ("realitygap.cli.graph:graph", "Draw a pipeline."),
     "check": ("realitygap.cli.check:check", "Check manifests, guides, pipelines, triads and documents."),
+    "rule": ("realitygap.cli.rule:rule", "Explain a rule of the check."),
     "plugins": ("realitygap.cli.plugins:plugins", "List the plugins and their states."),
     "doctor": ("realitygap.cli.doctor:doctor", "Check this installation."),
     "export-agent-skills": (

@@ -1,0 +1,41 @@
+"""The text that findings stand in. What is hostile, gone or no plain file reads as empty: its finding says so already."""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import lru_cache
+
+from realitygap.nodes import MAX_BYTES
+
+
+def source_text(path: str) -> str:
+    """The text of a file, without a byte order mark; empty where it is no plain file, or larger than any document may be."""
+    try:
+        # A pipe would keep who opens it waiting; without O_NONBLOCK one that is put there in between would too.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return ""
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            return ""
+        with open(descriptor, "rb", closefd=False) as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+    return raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
+
+
+@lru_cache(maxsize=4)
+def source_lines(path: str) -> tuple[str, ...]:
+    """The lines of a file. Findings come ordered by file, so that few are kept."""
+    return tuple(source_text(path).splitlines())
+
+
+def source_line(path: str, number: int) -> str:
+    """One line, from 1; empty where the file has none."""
+    lines = source_lines(path) if path else ()
+    return lines[number - 1] if 1 <= number <= len(lines) else ""

@@ -1,0 +1,147 @@
+"""Collections in the wild: every planted error is found and nothing else, and hostile files neither hang nor crash the reader."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from triadgen import write_collection
+
+from realitygap.document import shown_path
+from realitygap_plugins.triads.collection_checks import check_collection, read_paths
+
+
+def found_in(root: Path) -> Counter[tuple[str, str, int]]:
+    collection = read_paths([root], [])
+    assert collection is not None
+    return Counter((one.rule, one.path, one.line) for one in check_collection(collection, {}))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_planted_error_is_found_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    generated = write_collection(tmp_path, skills=200, claims=400, errors=80, seed=seed, shown=shown_path)
+    planted = Counter((one.rule, one.path, one.line) for one in generated.planted)
+    found = found_in(tmp_path)
+    assert sorted((planted - found).elements()) == []
+    assert sorted((found - planted).elements()) == []
+
+
+def skill(root: Path, name: str, text: str, file: str = "SKILL.md") -> Path:
+    (root / name).mkdir(parents=True, exist_ok=True)
+    (root / name / file).write_text(text, "utf-8")
+    return root / name / file
+
+
+def guide(name: str, trit: int, body: str = "") -> str:
+    return f'---\nname: {name}\ndescription: Does it.\nmetadata:\n  trit: "{trit:+d}"\n---\n\n{body}\n'
+
+
+def rules(root: Path) -> list[tuple[str, str, int]]:
+    return sorted((rule, Path(path).parent.name, line) for rule, path, line in found_in(root).elements())
+
+
+def test_each_fault_of_a_declaration_has_its_rule_and_its_line(tmp_path: Path) -> None:
+    skill(tmp_path, "two", guide("two", 1, "**Trit**: 0 (ERGODIC)"))
+    skill(tmp_path, "unreadable", "---\nname: unreadable\ndescription: x\n---\n\n**Trit**: ±1\n")
+    skill(tmp_path, "block", guide("block", 1, "## Cat# Integration\n\n```\nTrit: 0 (ERGODIC)\nHome: Prof\n```"))
+    skill(tmp_path, "only-block", "---\nname: only-block\ndescription: x\n---\n\n## Cat# Integration\n\n```\nTrit: 0 (ERGODIC)\n```\n")
+    skill(tmp_path, "silent", "---\nname: silent\ndescription: x\ncolor: '#D82626'\n---\n\nskill://silent#D82626\n")
+    assert rules(tmp_path) == [
+        ("TRI203", "unreadable", 6),
+        ("TRI210", "two", 8),
+        ("TRI211", "block", 11),
+        ("TRI211", "only-block", 9),
+        ("TRI212", "silent", 1),
+    ]
+
+
+def test_addresses_are_checked_for_name_colour_and_collisions_and_give_no_trit(tmp_path: Path) -> None:
+    skill(tmp_path, "kinfer-runtime", guide("kinfer-runtime", -1, "**URI**: skill://kinfer#7758D6"))
+    skill(
+        tmp_path, "kinfer", guide("kinfer", -1, "URI: skill://kinfer#E85A71\n\nskill://kinfer#12345\n\nskill://{name}#{color} skill://...")
+    )
+    skill(tmp_path, "gym", guide("gym", 1, "URI: skill://gym#7758D6\n\nskill://nobody#000000"))
+    assert rules(tmp_path) == [
+        ("TRI217", "gym", 10),  # unknown
+        ("TRI217", "kinfer", 10),  # no colour
+        ("TRI217", "kinfer-runtime", 8),  # the address of another skill
+        ("TRI218", "kinfer-runtime", 8),  # kinfer has another colour where it gives its own
+        ("TRI218", "kinfer-runtime", 8),  # and gym has this one
+    ]
+
+
+def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
+    skill(tmp_path, ".agents/skills/unworld", guide("unworld", 1))
+    skill(tmp_path, "skills/unworld", guide("unworld", 1))
+    skill(tmp_path, ".cache/unworld", guide("unworld", -1))
+    assert rules(tmp_path) == [("TRI219", "unworld", 1)]
+
+
+def test_a_claim_in_another_document_of_the_collection_is_found(tmp_path: Path) -> None:
+    skill(tmp_path, "a", guide("a", 1))
+    skill(tmp_path, "b", guide("b", 1))
+    (tmp_path / "QUICK.md").write_text(
+        "| Skill | Trit |\n|---|---|\n| **a** | +1 |\n| `b` | +1 |\n\n**All conserve GF(3)** (sum of trits ≡ 0 mod 3)\n"
+    )
+    assert [(rule, line) for rule, _, line in rules(tmp_path)] == [("TRI208", 1)]
+
+
+def test_a_missing_member_is_told_with_what_was_probably_meant(tmp_path: Path) -> None:
+    skill(tmp_path, "waddington-landscape", guide("waddington-landscape", 1, "waddington (+1) ⊗ b (-1) = 0 ✓"))
+    skill(tmp_path, "b", guide("b", -1))
+    collection = read_paths([tmp_path], [])
+    assert collection is not None
+    (finding,) = check_collection(collection, {})
+    assert (finding.rule, finding.hint) == ("TRI214", "did you mean 'waddington-landscape'?")
+
+
+def test_one_folder_alone_says_nothing_about_what_may_lie_beside_it(tmp_path: Path) -> None:
+    skill(tmp_path, "a", guide("a", 1, "a (+1) ⊗ elsewhere (-1) = 0 ✓ and skill://elsewhere#000000"))
+    assert rules(tmp_path / "a") == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["alias bomb", "large", "one line", "not utf-8", "loop", "dangling", "folder", "pipe", "nul", "deep", "no permission"]
+)
+def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: str) -> None:
+    skill(tmp_path, "good", guide("good", 1, "good (+1) ⊗ bad (-1) = 0 ✓"))
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    file = folder / "SKILL.md"
+    if kind == "alias bomb":
+        lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+        file.write_text("---\nname: bad\ntrit: -1\n" + "\n".join(lines) + "\n---\n")
+    elif kind == "large":
+        file.write_bytes(guide("bad", -1).encode() + b"a (0) + b (1) = 0 x\n" * 2_500_000)
+    elif kind == "one line":
+        file.write_bytes(guide("bad", -1).encode() + "a ⊗ (0) + ".encode() * 500_000)
+    elif kind == "not utf-8":
+        file.write_bytes(b"---\nname: bad\ntrit: -1\n---\n\n\xff\xfe bad (-1) + \x80\n")
+    elif kind == "loop":
+        os.symlink(folder, folder / "again")
+        file.write_text(guide("bad", -1))
+    elif kind == "dangling":
+        os.symlink("SKILL.md", file)
+    elif kind == "folder":
+        file.mkdir()
+        (folder / "skill.yaml").mkdir()
+    elif kind == "pipe":
+        os.mkfifo(file)
+        os.mkfifo(tmp_path / "README.md")
+    elif kind == "nul":
+        file.write_bytes(b"---\nname: bad\x00\ntrit: -1\n---\n\x00\x00\n")
+    elif kind == "deep":
+        file.write_text("---\nname: bad\ntrit: -1\nx: " + "[" * 5000 + "\n---\n")
+    else:
+        file.write_text(guide("bad", -1))
+        file.chmod(0)
+    collection = read_paths([tmp_path], [])
+    assert collection is not None
+    assert collection.by_name["good"].trit == 1
+    list(check_collection(collection, {}))
+    if kind in ("alias bomb", "not utf-8", "loop", "deep"):
+        assert collection.by_name["bad"].trit == -1
+    if kind in ("alias bomb", "large", "one line", "not utf-8", "dangling", "pipe", "nul", "deep"):
+        assert any("bad" in problem for problem in collection.problems), collection.problems

@@ -1,0 +1,230 @@
+"""The forms in which collections write trits and claims: each with its traps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realitygap_plugins.triads.claims import Claim
+from realitygap_plugins.triads.collection import read_collection
+from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.prose import body_trits, find_claims
+from realitygap_plugins.triads.text import Text
+from realitygap_plugins.triads.verdicts import judge
+
+Members = list[tuple[str, int | None]]
+
+
+def claims(text: str) -> list[Claim]:
+    return find_claims(Text(text), path="x.md")
+
+
+def read(text: str) -> tuple[str, Members, str, str]:
+    (claim,) = claims(text)
+    found = judge(claim, {})
+    return claim.form, [(m.name, m.trit) for m in claim.members], found.arithmetic, found.truth
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "trits", "arithmetic", "truth"),
+    [
+        ("three-match⊖ ⊗ ducklake-walk○ ⊗ gay-mcp⊕ ⊢ 0", "symbols", [-1, 0, 1], "balanced", "true"),
+        ("pr-1○ ⊗ pr-2⊕ ⊗ pr-3⊕ ⊢ Σ = 0 ✓", "symbols", [0, 1, 1], "unbalanced", "false"),
+        ("Triad: [+]world, [○]glass, [−]dialectica (Σ=0)", "comma", [1, 0, -1], "balanced", "true"),
+        ("[−]a, [○]b, [○]c (Σ=-1)", "comma", [-1, 0, 0], "unbalanced", "true"),
+        ("vat-minus (⊖ -1) × vat-zero (⊙ 0) × vat-plus (⊕ +1) = 0 ✓", "line", [-1, 0, 1], "balanced", "true"),
+        ("2-monad (0) ⊗ mcp__x__y (-1) ⊗ pkg:skill (+1) = 0 ✓", "line", [0, -1, 1], "balanced", "true"),
+        ("a (0) ⊗ b (+1)\n  ⊗ c (-1) = 0 ✓", "line", [0, 1, -1], "balanced", "true"),
+        ("a (0) ⊗\n  b (+1) ⊗\n  c (+1)\n= 0 ✓", "line", [0, 1, 1], "unbalanced", "false"),
+        ("| x | a (-1) ⊗ b (0) ⊗ c (+1) = 0 ✓ |", "line", [-1, 0, 1], "balanced", "true"),
+        ('gf3_triad: "a (-1) ⊗ b (0) ⊗ c (0)"', "line", [-1, 0, 0], "unbalanced", "false"),
+        ("a (-1) ⊗ b (-1) ⊗ c (+1) + meta(+1) = 0 ✓", "line", [-1, -1, 1, 1], "balanced", "true"),
+        ("j (+1) ⊗ g (+1) ⊗ s (-1) = 1 ✗ (need -1)", "line", [1, 1, -1], "unbalanced", "true"),
+        ("i (-1) ⊗ r (-1) ⊗ v (+1) = needs +1 partner", "line", [-1, -1, 1], "unbalanced", "true"),
+        ("a (+1) + b (0) + c (-1) ≠ 0", "line", [1, 0, -1], "balanced", "false"),
+        ("red(-1) ⊗ yellow(-1) ⊗ blue(+1) = -1", "line", [-1, -1, 1], "unbalanced", "true"),
+        ("a (-2 mod 3) ⊗ b (-1) = 0", "line", [1, -1], "balanced", "true"),
+        ("a (-1) ⊗ [new-gen(+1)] = 0", "line", [-1, 1], "balanced", "true"),
+        ("(-1) + (0) + (+1) ≡ 0 (mod 3)", "numbers", [-1, 0, 1], "balanced", "true"),
+        ("Σ(charge) = +1 + 0 + (-1) = 0 ✓", "numbers", [1, 0, -1], "balanced", "true"),
+        ("2(+1) + 3(0) + 2(-1) = 0 ✓", "numbers", [1, 1, 0, 0, 0, -1, -1], "balanced", "true"),
+        ("(-1) + (-1) + (0) + (+1) = -1 + 1 = 0 ✓", "numbers", [-1, -1, 0, 1], "unbalanced", "false"),
+        ("GF(3): -1 + 0 + (-1) = -2 ≡ 1 (mod 3) ⚠️", "numbers", [-1, 0, -1], "unbalanced", "true"),
+        ("- `⊕ ⊗ ⊕` → 1 + 1 = 2 ≠ 0 (mod 3) ✗", "numbers", [1, 1], "unbalanced", "true"),
+        ("(-1) ⊗ (0) ⊗ (+1) = 0 mod 3", "numbers", [-1, 0, 1], "balanced", "true"),
+        ("a ⊗ b ⊗ c = 0 ✓", "names", [None, None, None], "undetermined", "undetermined"),
+        ("a (0) ⊗ [MISSING -1] ⊗ b (+1) = ???", "line", [0, None, 1], "undetermined", "undetermined"),
+    ],
+)  # fmt: skip
+def test_a_claim_in_a_line(text: str, form: str, trits: list[int | None], arithmetic: str, truth: str) -> None:
+    found, members, *verdicts = read(text)
+    assert (found, [trit for _, trit in members], *verdicts) == (form, trits, arithmetic, truth)
+
+
+def test_a_table_of_skills_is_judged_by_the_sum_below_it() -> None:
+    head = "| Role | Skill | Trit |\n|------|:-----:|------|\n"
+    rows = "| VALIDATOR | **obstruction-learning** | -1 |\n| COORDINATOR | [sheaf](x.md) | 0 (ERGODIC) |\n"
+    rows += "| GENERATOR | `gf3_check` | PLUS (+1) |\n"
+    expected = [("obstruction-learning", -1), ("sheaf", 0), ("gf3_check", 1)]
+    assert read(head + rows + "\n**Sum = 0** ✓ GF(3) conserved\n") == ("table", expected, "balanced", "true")
+    # The sum written out is the same claim, not another one.
+    assert read(head + rows + "\n**Conservation**: (-1) + (0) + (+1) = 0 ✓\n") == ("table", expected, "balanced", "true")
+    assert read(head + rows + "| **Sum** | | +1 ✗ |\n") == ("table", expected, "balanced", "false")
+    assert claims(head + rows + "\nThey are used together.\n") == []
+    assert claims(head + rows + "\nA violation of conservation is when Σ ≢ 0 mod 3.\n") == []
+
+
+def test_a_row_without_a_name_counts_in_the_sum_of_its_table() -> None:
+    text = "| PR | Trit | Skill |\n|--|--|--|\n| #1 | 0 | a (+1) |\n| #2 | -1 | b (0) |\n| #3 | +1 | — |\n\n**Σ(PR trits) = 0 ✓**\n"
+    assert read(text) == ("table", [("a", 0), ("b", -1), ("", 1)], "balanced", "true")
+
+
+def test_each_row_of_a_table_with_a_column_for_each_role_is_a_claim() -> None:
+    text = "| Triad | PLUS (+1) | ERGODIC (0) | MINUS (-1) | Sum |\n|---|---|---|---|---|\n"
+    text += "| x | `a` | `b` | `c` | 0 ✓ |\n| y | d | e | f | +1 ✗ |\n"
+    first, second = claims(text)
+    assert [(m.name, m.trit) for m in first.members] == [("c", -1), ("b", 0), ("a", 1)]
+    assert [(one.line, judge(one, {}).truth) for one in (first, second)] == [(3, "true"), (4, "false")]
+    # Without a sum nothing is claimed, unless the heading claims it.
+    plain = "| Minus (-1) | Ergodic (0) | Plus (+1) |\n|---|---|---|\n| a | b | c |\n"
+    assert [judge(one, {}).truth for one in claims(plain)] == ["undetermined"]
+    assert [judge(one, {}).truth for one in claims("## Balanced triads\n\n" + plain)] == ["true"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 + 1 = 2",
+        "the epochs 0 - 1 = x",
+        "tests (32), GF(3) conservation",
+        "Categorical: (-7) + 0 + 1 = -6 ≡ 0 (mod 3) ✓",
+        "18 × (+1) = +18",
+        "choose a branch (-1, 0, +1)",
+        "Power (1D) + Thermal (24D) + EM (1D) = 26",
+        "f(0) + g(1) = h",
+        "σ: A ⊗ B → B ⊗ A",
+        "Poly Op: ⊗ (parallel)",
+        "see tmux(1), ssh(1) and rg(1)",
+        "(Numbers 1 and 0) = 1",
+        "2025-01-01 = 0 (mod 3)",
+        "| 🔴 | 1069 | ⊗ tensor | ORDER |",
+        "a + b → c",
+        "Needs (-2) for balance",
+    ],
+)
+def test_what_only_looks_like_a_claim_is_none(text: str) -> None:
+    assert claims(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "trit"),
+    [
+        ("**Trit**: -1 (MINUS - analysis)", -1),
+        ("**Trit:** +1", 1),
+        ("Trit: −1", -1),
+        ("> **Trit**: 0 (ERGODIC)", 0),
+        ("- **Trit**: 1", 1),
+        ("## GF(3) Trit: +1 (Generator)", 1),
+        ("| Trit | -1 (MINUS) |", -1),
+        ("| **Trit** | 0 |", 0),
+        ("Trit: ⊖", -1),
+        ("Trit: PLUS (+1)", 1),
+        ("## GF(3) Assignment\n\n```\nTrit: 0 (ERGODIC)\n```", 0),
+        ("---\nname: me\ntrit: 1\ncolor: red\n---", 1),
+        ("```yaml\nname: me\ntrit: -1  # validator\n```", -1),
+    ],
+)
+def test_a_declaration_in_the_body(text: str, trit: int) -> None:
+    assert [(one.trit, one.injected) for one in body_trits(Text(text), name="me")] == [(trit, False)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trit: int = 1",
+        "```python\nTrit: 0\n```",
+        "```yaml\nname: another\ntrit: -1\n```",
+        "| Trit | Skill | Role |\n|--|--|--|\n| -1 | a | x |",
+        "| **Trit** | 0 (ERGODIC) | +1 (PLUS) |",
+        "Trit::AttrType",
+        "Trit: Computed from the colour",
+        "The Trit: of a skill",
+        "trit = 1",
+        "## Cat# Integration\n\n```python\ntrit: int = 1\nTrit: 0\n```",
+    ],
+)
+def test_other_trits_in_the_body_are_no_declarations(text: str) -> None:
+    assert body_trits(Text(text), name="me") == []
+
+
+@pytest.mark.parametrize("value", ["-1, 0, +1", "0 or 1", "-1/0/+1", "int = 1", "generator (2)", "⊕ (-1)", "9" * 5000, "-1..1"])
+def test_several_numbers_or_none_are_no_trit(value: str) -> None:
+    with pytest.raises(NotATrit):
+        read_trit(value)
+
+
+def test_frontmatter_with_a_colon_in_a_text_is_read_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "SKILL.md").write_text("---\nname: a\ndescription: Use when: always `now`\ntrit: +1\nversion: `1`\n---\nTrit: -1\n")
+    (record,) = read_collection(tmp_path).records
+    assert [(d.source, d.trit, d.line) for d in record.declarations] == [("frontmatter.trit", 1, 4), ("body", -1, 7)]
+    assert (record.trit, record.declared and record.declared.trit, record.conforms) == (None, 1, False)
+    assert "not valid YAML" in record.problems[0]
+
+
+def test_lines_are_counted_as_an_editor_does() -> None:
+    # Form feeds and line separators end no line; carriage returns do.
+    (claim,) = claims("x\x0c\u2028y\r\nz\r\n\r\na (+1) ⊗ b (-1) = 0\r\n")
+    assert claim.line == 4
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "| Skill | Trit |\n",
+                "|---|---|\n",
+                "| a | +1 |\n",
+                "| MINUS | ERGODIC | PLUS |\n",
+                "Sum = 0",
+                "\n",
+                "```",
+                "(+1)",
+                "(0",
+                "2(",
+                " + ",
+                " ⊗ ",
+                "= ",
+                "≡",
+                "mod 3",
+                "[x]",
+                "[+]",
+                "⊕",
+                "a",
+                "9999999",
+                "±",
+                "`",
+                "**",
+                "# ",
+                "Trit: ",
+                "skill://",
+                "#12",
+                "name: me\n",
+                "---\n",
+            ]
+        ),
+        max_size=60,
+    )
+)
+def test_no_text_breaks_the_readers(pieces: list[str]) -> None:
+    text = Text("".join(pieces))
+    for claim in find_claims(text, path="x.md"):
+        found = judge(claim, {})
+        assert 1 <= claim.line <= claim.end_line <= len(text.lines)
+        assert (found.arithmetic == "undetermined") == (found.total is None)
+    body_trits(text, name="me")
