@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from triadgen import write_collection
 
+from realitygap.check import check_paths
+from realitygap.discovery import Registry
 from realitygap.document import shown_path
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
 
@@ -145,3 +147,44 @@ def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: st
         assert collection.by_name["bad"].trit == -1
     if kind in ("alias bomb", "large", "one line", "not utf-8", "dangling", "pipe", "nul", "deep"):
         assert any("bad" in problem for problem in collection.problems), collection.problems
+    report = check_paths([tmp_path], Registry([], []))
+    assert not any("good" in one.path for one in report.findings if one.severity == "error")
+
+
+INTERLEAVED = """\
+---
+name: entropy-sim2real
+description: Bridges a gap. Use it to do so.
+trit: -1
+---
+
+**Trit**: -1 (MINUS - analysis)
+**URI**: skill://entropy-sim2real#E85B8E
+
+```
+entropy-sim2real (-1) ⊗ kos-firmware (+1) ⊗ mujoco-scenes (0) = 0 ✓
+ksim-rl (-1) ⊗ kos-firmware (+1) ⊗ entropy-sim2real (-1) = needs +1
+ksim-rl (-1) ⊗ kos-firmware (+1) ⊗ mujoco-scenes (0) = needs balancing
+```
+
+## SDF Interleaving
+
+```
+entropy-sim2real (○) + SDF.Ch8 (−) + [balancer] (+) = 0
+```
+
+**Skill Trit**: 0 (ERGODIC - coordination)
+"""
+
+
+def test_skills_check_judges_a_collection_whose_trits_stand_in_prose(tmp_path: Path) -> None:
+    skill(tmp_path, "entropy-sim2real", INTERLEAVED)
+    for name, trit in {"kos-firmware": 1, "mujoco-scenes": 0, "ksim-rl": -1}.items():
+        skill(tmp_path, name, f"---\nname: {name}\ndescription: Does it.\nmetadata:\n  trit: '{trit}'\n---\n\nText.\n")
+    quad = "second (+1) ⊗ kos-firmware (+1) ⊗\n  ksim-rl (-1) ⊗\n  entropy-sim2real (-1) = 0 ✓"
+    skill(tmp_path, "second", "---\nname: second\ndescription: Does it.\n---\n\n" + f"Trit: +1 (PLUS)\n\nBalanced quad:\n{quad}\n")
+    report = check_paths([tmp_path], Registry.discover())
+    found = [(one.rule, one.line, one.severity) for one in report.findings if one.rule.startswith("TRI")]
+    # The claims are right, the denial is not; the block contradicts the author, and its sum says nothing.
+    assert found == [("TRI208", 13, "error"), ("TRI215", 19, "warning"), ("TRI211", 22, "warning")]
+    assert report.documents == 5

@@ -228,3 +228,10 @@ def test_no_text_breaks_the_readers(pieces: list[str]) -> None:
         assert 1 <= claim.line <= claim.end_line <= len(text.lines)
         assert (found.arithmetic == "undetermined") == (found.total is None)
     body_trits(text, name="me")
+
+
+def test_what_stands_between_marks_of_a_generator_is_injected() -> None:
+    begin, end = "<!-- BEGIN GENERATED links (tool.py) -->", "<!-- END GENERATED links -->"
+    text = Text(f"{begin}\n## Links\n\n**Trit**: 0\n\na (+1) ⊗ b (-1) = 0\n{end}\n\n**Trit**: -1\n\na (+1) ⊗ c (-1) = 0\n")
+    assert [(one.trit, one.injected) for one in body_trits(text)] == [(0, True), (-1, False)]
+    assert [claim.injected for claim in find_claims(text, path="x.md")] == [True, False]

@@ -20,6 +20,7 @@ MAX_LINES = 10_000
 
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
+_GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
 _INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
 
@@ -88,9 +89,14 @@ class Text:
         starts, states = [1], [Surroundings()]
         fence = ""
         level_injected = 0
+        generated = False
         for number in self._structure():
             line, before = self.line(number), states[-1]
-            if match := _FENCE.match(line):
+            if (match := _GENERATED.match(line)) and not fence:
+                generated = match["edge"].upper() == "BEGIN"
+                starts.append(number)
+                states.append(Surroundings(before.heading, generated or level_injected > 0))
+            elif match := _FENCE.match(line):
                 mark = match["fence"]
                 if not fence:
                     fence = mark
@@ -107,13 +113,13 @@ class Text:
                 if not level_injected and _INJECTED.search(match["title"]):
                     level_injected = level
                 starts.append(number)
-                states.append(Surroundings(match["title"].strip(), level_injected > 0, False))
+                states.append(Surroundings(match["title"].strip(), generated or level_injected > 0))
         return starts, states
 
     def _structure(self) -> list[int]:
         """Lines that may be headings or begin or end a fence."""
         text, positions = self.text, [0] if self.text.startswith("#") else []
-        for anchor, offset in (("\n#", 1), ("```", 0), ("~~~", 0)):
+        for anchor, offset in (("\n#", 1), ("```", 0), ("~~~", 0), ("<!--", 0)):
             at = text.find(anchor)
             while at >= 0:
                 positions.append(at + offset)
