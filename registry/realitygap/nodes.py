@@ -48,8 +48,8 @@ class Node:
         self.source = source
         """A scalar as written, without quotes."""
         self.items: list[Any] = []
-        self.end = (span.line, span.column)
-        """Line and column after its last character, where the reader is that of YAML."""
+        self.end = (0, 0)
+        """Line and column after the last character of a list or mapping that YAML gave; else nothing is known of it."""
 
     def child(self, token: str) -> tuple[Node, Span | None] | None:
         """The value under one token of a JSON pointer and the span of its key (None in a sequence)."""

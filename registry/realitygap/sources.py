@@ -9,24 +9,28 @@ from functools import lru_cache
 from realitygap.nodes import MAX_BYTES
 
 
-def source_text(path: str) -> str:
-    """The text of a file, without a byte order mark; empty where it is no plain file, or larger than any document may be."""
+def source_bytes(path: str) -> bytes:
+    """What a file holds; empty where it is no plain file, or larger than any document may be."""
     try:
         # A pipe would keep who opens it waiting; without O_NONBLOCK one that is put there in between would too.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
-        return ""
+        return b""
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            return ""
+            return b""
         with open(descriptor, "rb", closefd=False) as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except OSError:
-        return ""
+        return b""
     finally:
         os.close(descriptor)
-    return raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
+
+
+def source_text(path: str) -> str:
+    """The text of a file, without a byte order mark."""
+    return source_bytes(path).decode("utf-8", errors="replace").removeprefix("\ufeff")
 
 
 @lru_cache(maxsize=4)

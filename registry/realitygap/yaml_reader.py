@@ -118,7 +118,6 @@ def _build(loader: Any, yaml: Any) -> Node | None:
             if documents > 1:
                 raise Malformed("RG001", "a second document begins here; one is read", _span(event), "remove the second '---'")
             continue
-        node.end = _end(event)
         if event.anchor:
             anchors[event.anchor] = node
         attach(node, event)

@@ -207,16 +207,29 @@ def test_diff_shows_and_changes_nothing_and_fix_shows_and_writes(look, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("end", ["text\n", "text", "", "a\nb\nc\nd", "a\nb\nc\nd\n"])
+@pytest.mark.parametrize("end", ["text\n", "text", "", "a\nb\nc\nd", "a\nb\nc\nd\n", "a\tb\n\x1b[31m\u2028\nc\r\n"])
 def test_the_diff_is_one_that_patch_applies(look, capsys, end):
-    look.write_text(f"---\nname: look\ntrit: -1\n---\n{end}")
+    look.write_bytes(f"---\nname: look\ntrit: -1\n---\n{end}".encode())
     (look.parent / "skill.yaml").write_text("name: look\ntrit: '-1'")
     execute(["check", "skills", "--diff"])
-    (look.parents[2] / "x.diff").write_text(capsys.readouterr().out)
+    (look.parents[2] / "x.diff").write_bytes(capsys.readouterr().out.encode())
     done = subprocess.run(["git", "apply", "x.diff"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert look.read_text() == f'---\nname: look\nmetadata:\n  trit: "-1"\n---\n{end}'
+    assert look.read_bytes().decode() == f'---\nname: look\nmetadata:\n  trit: "-1"\n---\n{end}'
     assert (look.parent / "skill.yaml").read_text() == "name: look\ntrit: -1"
+
+
+def test_a_diff_cannot_drive_a_terminal_or_a_runner(look, capsys, monkeypatch):
+    look.write_text("---\nname: look\ntrit: -1\n---\n::error::x\n\x1b[31m\n")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    execute(["check", "skills", "--diff"])
+    assert r"\x1b[31m" in capsys.readouterr().out.replace("\x1b[31m", "")
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    execute(["check", "skills", "--diff"])
+    out = capsys.readouterr().out
+    assert "::error::x" in out
+    assert not [line for line in out.splitlines() if line.lstrip().startswith("::")]
 
 
 def test_with_a_machine_format_the_document_stays_alone_on_stdout(look, capsys):

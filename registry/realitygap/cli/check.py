@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from realitygap.cli.terminal import complain, echo, styled
+from realitygap.cli.terminal import complain, echo, styled, use_color
 from realitygap.discovery import Registry
-from realitygap.errors import InputError
+from realitygap.errors import InputError, one_line
 from realitygap.formats import FORMATS, Outcome
 from realitygap.schema import KINDS
 
@@ -119,9 +119,9 @@ def _fix(paths: list[Path], *, write: bool, ask: bool, to_stderr: bool) -> bool:
     changes = fixing.propose(files_of(paths))
     for change in changes:
         for line in fixing.unified_diff(change) if change.done else ():
-            echo(_coloured(line), err=to_stderr)
+            _show_line(line, sys.stderr if to_stderr else sys.stdout)
         for number, why in change.left:
-            echo(f"{change.shown}:{number}: left alone: {why}", err=True)
+            echo(one_line(f"{change.shown}:{number}: left alone: {why}"), err=True)
     wanted = [one for one in changes if one.done]
     if not wanted or not write:
         return bool(wanted)
@@ -130,13 +130,24 @@ def _fix(paths: list[Path], *, write: bool, ask: bool, to_stderr: bool) -> bool:
         return True
     for one in wanted:
         fixing.write(one)
-        echo(f"{one.shown}: {', '.join(one.done)}", err=True)
+        echo(one_line(f"{one.shown}: {', '.join(one.done)}"), err=True)
     return True
 
 
 def _agreed(changes: list[Change]) -> bool:
     files = "1 file" if len(changes) == 1 else f"{len(changes)} files"
     return click.confirm(f"Change {files}?", default=False, err=True)
+
+
+def _show_line(line: str, stream: TextIO) -> None:
+    """A line of a diff: as it is where a program reads it, so that it can be applied, else so that it drives nothing."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        # A line of context could be a command to the runner.
+        line = f"| {line}"
+    elif not stream.isatty() and not use_color(stream):
+        print(line, file=stream)
+        return
+    echo(_coloured(one_line(line.expandtabs())), err=stream is sys.stderr)
 
 
 def _coloured(line: str) -> str:
