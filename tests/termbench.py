@@ -13,9 +13,8 @@ from taskbench import Catalog
 
 from realitygap_core.environment import Environment
 from realitygap_core.robot import Robot
-from realitygap_core.sensors import SensorLayout
-from realitygap_core.state import PhysicsState
-from realitygap_core.task import Task, compile_robot, compile_task
+from realitygap_core.task import Task, compile_task
+from realitygap_core.terms.probe import view_at
 from realitygap_core.terms.term import Scene, View
 
 ROBOT = Robot.from_xml(
@@ -50,26 +49,8 @@ def at(
     **more: Any,
 ) -> tuple[View, mujoco.MjData]:
     """The view of this state with true sensors of C MuJoCo, and MuJoCo's own data."""
-    compiled, layout = compile_robot(robot, term.needs, 0.002)
-    data = mujoco.MjData(compiled.model)
-    data.qpos[:] = [0.4, 0.1, z, *quat, arm, wing]
-    data.qvel[:] = 0 if qvel is None else qvel
-    data.ctrl[:] = more.get("ctrl", 0)
-    mujoco.mj_forward(compiled.model, data)
-    return view_of(layout, data, **more), data
-
-
-def view_of(layout: SensorLayout, data: mujoco.MjData, **more: Any) -> View:
-    zeros = (0.0, 0.0)
-    return View(
-        layout=layout,
-        physics=PhysicsState(time=0, qpos=data.qpos, qvel=data.qvel, act=0, ctrl=data.ctrl, sensordata=data.sensordata),
-        sensordata=jnp.asarray(data.sensordata, jnp.float32),
-        episode_time=jnp.float32(more.get("time", 0.0)),
-        action=jnp.asarray(more.get("action", zeros)),
-        last_action=jnp.asarray(more.get("last_action", zeros)),
-        command=jnp.asarray(more.get("command", (0.0, 0.0, 0.0, 0.0))),
-    )
+    more = {"command": (0.0, 0.0, 0.0, 0.0), **more}
+    return view_at(term, robot, qpos=[0.4, 0.1, z, *quat, arm, wing], qvel=qvel, **more)
 
 
 def values(term: Any, **state: Any) -> Any:

@@ -30,8 +30,10 @@ def test_the_registry_needs_its_four_dependencies_alone():
 
     allowed = {*sys.stdlib_module_names, "click", "jsonschema", "jsonschema_specifications", "referencing", "pluggy", "yaml", "realitygap"}
     for file in (ROOT / "registry").rglob("*.py"):
+        # Who writes tests has it; nothing else imports this folder.
+        more = {"pytest"} if file.parent.name == "testing" else set()
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             for name in names:
-                assert name.partition(".")[0] in allowed, f"{file.relative_to(ROOT)}:{node.lineno} imports {name}"
+                assert name.partition(".")[0] in allowed | more, f"{file.relative_to(ROOT)}:{node.lineno} imports {name}"

@@ -192,11 +192,13 @@ def compare(
     *,
     paired: bool,
     units: Mapping[str, str] | None = None,
+    more: Mapping[str, divergences.Divergence] | None = None,
     on_measure: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Measured]:
     """Every measure with null, interval and p-value. Divergences that have a direction are of the sim from the real: KL(real || sim).
 
-    `units` gives each channel's unit. `on_measure` is called before each measure, for progress; what it raises goes up.
+    `units` gives each channel's unit, `more` divergences from outside by name.
+    `on_measure` is called before each measure, for progress; what it raises goes up.
     """
     names = units or {}
     statistics: dict[str, tuple[Statistic, str, int]] = {}
@@ -204,6 +206,11 @@ def compare(
         if measure not in MEASURES:
             raise CoreError(f"no measure '{measure}'", hint=f"there are: {', '.join(MEASURES)}")
         statistics.update(_statistics(measure, data, rng, names))
+    directed = set(DIRECTED)
+    for name, divergence in (more or {}).items():
+        added = _from_outside(name, divergence, data, names)
+        statistics.update(added)
+        directed.update(added if divergence.directed else ())
     results: dict[str, Measured] = {}
     n_units = len(data.units)
     for name, (statistic, unit, limit) in statistics.items():
@@ -211,7 +218,7 @@ def compare(
         ways = relabellings(data.n_sim, n_units - data.n_sim, rng, paired=paired, limit=limit)
         values = np.array([statistic(~row, row) for row in ways.is_real])
         # A divergence with a direction changes when all labels are exchanged, so only the observed labelling equals itself.
-        least = 1 / len(values) if name in DIRECTED else ways.minimum_p
+        least = 1 / len(values) if name in directed else ways.minimum_p
         results[name] = _measured(values, _leave_one_out(statistic, ways.is_real[0], paired), least, unit)
     if paired:
         for measure in (m for m in measures if m in PAIRED_ONLY):
@@ -245,6 +252,25 @@ def _statistics(measure: str, data: Prepared, rng: np.random.Generator, names: M
             unit = "1" if measure == "ks" else names.get(channel, "")
             one_by_one[f"{measure}[{channel}]"] = (_of_samples([r[:, [i]] for r in data.raw], function), unit, 256)
     return one_by_one
+
+
+def _from_outside(
+    name: str, divergence: divergences.Divergence, data: Prepared, names: Mapping[str, str]
+) -> dict[str, tuple[Statistic, str, int]]:
+    """As `_statistics`, for a divergence that is not one of this module's. Raises `CoreError` for a value that is not finite."""
+
+    def finite(real: Floats, sim: Floats) -> float:
+        value = float(divergence.compute(real, sim))
+        if not math.isfinite(value):
+            raise CoreError(f"divergence '{name}' is {value}", hint="it must give a finite number for any finite samples")
+        return value
+
+    if not divergence.by_channel:
+        return {name: (_of_samples(data.units, finite), divergence.unit, 128)}
+    return {
+        f"{name}[{channel}]": (_of_samples([x[:, [i]] for x in data.raw], finite), divergence.unit or names.get(channel, ""), 256)
+        for i, channel in enumerate(data.channels)
+    }
 
 
 def _leave_one_out(statistic: Statistic, is_real: Mask, paired: bool) -> list[list[float]]:

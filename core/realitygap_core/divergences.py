@@ -8,6 +8,8 @@ channels of different units.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +20,23 @@ from scipy.spatial.distance import cdist
 from realitygap_core.errors import CoreError
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence:
+    """A divergence from outside, for `comparison.compare`, which adds null, interval and p-value.
+
+    A component of kind `divergence` is a factory: its parameters in, one of these out.
+    """
+
+    compute: Callable[[Floats, Floats], float]
+    """`compute(real [n, d], sim [m, d])`: finite numbers, at least two rows each; a finite number comes out."""
+    unit: str
+    """Of the value. Distances between joint samples are in pooled standard deviations; empty, channel by channel, is the channel's own."""
+    by_channel: bool = False
+    """True: one value a channel, of samples [n, 1] in its unit. False: one of all channels, each scaled by its pooled spread."""
+    directed: bool = False
+    """Whether exchanging real and sim changes the value, as in KL(real || sim)."""
 
 
 def samples(x: ArrayLike) -> Floats:

@@ -35,9 +35,12 @@ def table(records: Iterable[PluginRecord]) -> dict[str, dict[str, str]]:
     return {kind: settle("asset", claimed)[0] for kind, claimed in claims.items()}
 
 
-def resolve(place: str) -> Path | None:
-    """The path of `package:path/inside`, None where the package is not installed or the path leads out of it."""
-    return _path(place, {})
+def resolve(place: str, record: PluginRecord) -> Path | None:
+    """The path of `package:path/inside` of a plugin, whose own package need not be installed.
+
+    None where another package is not installed or the path leads out of it.
+    """
+    return _path(place, {record.package: [record.directory]} if record.directory else {})
 
 
 def find(assets: dict[str, dict[str, str]], kind: str, name: str) -> Path:

@@ -65,7 +65,7 @@ def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
                 yield Finding.at(document, pointer, "RG507", f"default of '{name}': {problem.message}", hint=problem.hint)
     for kind, places in record.assets.items():
         for name, place in places.items():
-            path = assets.resolve(place)
+            path = assets.resolve(place, record)
             if path is None or not path.exists():
                 yield Finding.at(document, f"/assets/{kind}/{name}", "RG504", f"there is no {kind} at '{place}'")
 

@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,12 @@ class StepOrder:
     def from_json(values: dict[str, Any]) -> StepOrder:
         values = {**values, "extras": tuple(values["extras"]), "observers": tuple(values["observers"])}
         return StepOrder(**values)
+
+
+class Listener(Protocol):
+    """Who is told how a step goes on."""
+
+    def send(self, message: dict[str, Any]) -> None: ...
 
 
 class Channel:

@@ -31,7 +31,7 @@ from typing import Any
 from realitygap.context import RunContext
 from realitygap.errors import Cancelled, InputError
 from realitygap.fence import VARIABLE
-from realitygap.protocol import Channel, StepOrder
+from realitygap.protocol import Channel, Listener, StepOrder
 from realitygap.stepstore import MARKER, StrayPath, manifest_of, store_outputs
 from realitygap.workspace import lock, write_json
 
@@ -72,9 +72,9 @@ def main(descriptor: int, *cores: int) -> None:
 def execute(order: StepOrder, channel: Channel, stop: threading.Event) -> dict[str, Any]:
     """Executes one step; gives the message that says how it went. Raises nothing."""
     began = time.monotonic()
-    baseline = _Surroundings.take()
+    baseline = Surroundings.take()
     try:
-        facts = _execute(order, channel, stop, began)
+        facts = perform(order, channel, stop, began)
         answer: dict[str, Any] = {"at": "done", "step": order.step, "facts": facts}
     except BaseException as error:  # a skill may raise SystemExit too
         answer = {"at": "failed", "step": order.step, **explain(error), "seconds": time.monotonic() - began}
@@ -114,7 +114,11 @@ def explain(error: BaseException) -> dict[str, Any]:
     return {"kind": "crash", "message": text[:500], "where": _place_of(error), "hint": "the step's log has the traceback"}
 
 
-def _execute(order: StepOrder, channel: Channel, stop: threading.Event, began: float) -> dict[str, Any]:
+def perform(order: StepOrder, channel: Listener, stop: threading.Event, began: float) -> dict[str, Any]:
+    """Executes one step in this process: inputs checked, function called, outputs checked and stored. What is known of it afterwards.
+
+    Raises SkillDefect for outputs that break the manifest; what the skill raises passes.
+    """
     from realitygap.inputs import validate
 
     folder = Path(order.folder)
@@ -127,7 +131,7 @@ def _execute(order: StepOrder, channel: Channel, stop: threading.Event, began: f
 
 
 def _call(
-    order: StepOrder, channel: Channel, stop: threading.Event, began: float, checkpoint: Path
+    order: StepOrder, channel: Listener, stop: threading.Event, began: float, checkpoint: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Calls the skill's function. What was measured of it, as it is stored, and its outputs."""
     from realitygap.components import load_object
@@ -272,7 +276,7 @@ def _seed(seed: int) -> None:
         numpy.random.seed(seed % 2**32)
 
 
-class _Surroundings:
+class Surroundings:
     """State of the process that one step must not pass on to the next."""
 
     def __init__(self) -> None:
@@ -281,8 +285,8 @@ class _Surroundings:
         self.settings = _jax_settings()
 
     @staticmethod
-    def take() -> _Surroundings:
-        return _Surroundings()
+    def take() -> Surroundings:
+        return Surroundings()
 
     def restore(self) -> Iterator[str]:
         os.chdir(self.folder)
@@ -336,7 +340,7 @@ def _host() -> Any:
     return _hosts[0]
 
 
-def _send(channel: Channel, message: dict[str, Any]) -> None:
+def _send(channel: Listener, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         channel.send(message)
 

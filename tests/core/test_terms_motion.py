@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from termbench import FALLING, ROBOT, SCENE, TILT, at, values, view_of
+from termbench import FALLING, ROBOT, SCENE, TILT, at, values
 
 from realitygap_core.errors import CoreError
 from realitygap_core.robot import Robot
@@ -28,6 +28,7 @@ from realitygap_core.terms import (
     terminations,
     tracking_rewards,
 )
+from realitygap_core.terms.probe import view_of
 from realitygap_core.terms.term import Scene, View
 
 

@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from termbench import ROBOT, SCENE, TILT, at, values, view_of
+from termbench import ROBOT, SCENE, TILT, at, values
 
 from realitygap_core.errors import CoreError
 from realitygap_core.robot import Robot
@@ -27,6 +27,7 @@ from realitygap_core.terms import (
     terminations,
     tracking_rewards,
 )
+from realitygap_core.terms.probe import view_of
 from realitygap_core.terms.term import Scene
 
 ROLLED = np.array([math.cos(0.2), math.sin(0.2), 0.0, 0.0])

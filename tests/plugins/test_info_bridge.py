@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from skillbench import skill_function
 
+from realitygap.components import Catalog
 from realitygap.context import RunContext
+from realitygap.discovery import Registry
 from realitygap.errors import InputError
+from realitygap.plugin_record import PluginRecord
+from realitygap_core.divergences import Divergence
+from realitygap_core.errors import CoreError
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream
 
 compare = skill_function("compare-domains")
@@ -104,6 +109,61 @@ def test_too_few_logs_are_undecided_and_blocks_can_decide(tmp_path, run):
     assert any("too few" in warning for warning in run.warnings)
     row = compare({"sim": sim, "real": real, "measures": ["energy"], "block": 1.0}, run)["measures"]["energy"]
     assert row["verdict"] == "differs"
+
+
+def made(*, spread: float = 1.0, by_channel: bool = False, wrong: bool = False) -> Divergence:
+    """The difference of means over `spread`: a divergence whose value is easy to follow."""
+
+    def compute(real: np.ndarray, sim: np.ndarray) -> float:
+        return float("nan") if wrong else float(np.abs(real.mean() - sim.mean()) / spread)
+
+    return Divergence(compute=compute, unit="" if by_channel else "1", by_channel=by_channel)
+
+
+@pytest.fixture
+def with_a_plugin(tmp_path: Path) -> RunContext:
+    parameters = {
+        "spread": {"type": "number", "exclusiveMinimum": 0, "default": 1.0},
+        "by_channel": {"type": "boolean", "default": False},
+        "wrong": {"type": "boolean", "default": False},
+    }
+    one = {"kind": "divergence", "name": "means", "factory": f"{__name__}:made", "parameters": parameters}
+    record = PluginRecord(name="acme", package="acme", distribution="acme-gap", version="1", builtin=False, components=(one,))
+    return RunContext(folder=tmp_path / "step", seed=1, catalog=Catalog(Registry([record], [])))
+
+
+def test_a_divergence_of_a_plugin_gets_its_null_and_its_p_value(tmp_path, with_a_plugin):
+    rng = np.random.default_rng(3)
+    sim = {f"log{index}": rng.standard_normal((50, 2)) for index in range(6)}
+    real = {name: values + np.array([10.0, 0.0]) for name, values in sim.items()}
+    inputs = {"sim": saved(tmp_path, "sim", sim), "real": saved(tmp_path, "real", real), "measures": ["energy"]}
+    by_channel = {"name": "means", "params": {"by_channel": True, "spread": 2.0}}
+    measures = compare({**inputs, "divergences": [by_channel]}, with_a_plugin)["measures"]
+    assert set(measures) == {"energy", "means[angle]", "means[rate]"}
+    # In the channel's own unit: means 10 apart, over 2. All six pairs differ the same way: the observed swap and its mirror of 64.
+    assert measures["means[angle]"]["value"] == pytest.approx(5.0)
+    assert (measures["means[angle]"]["unit"], measures["means[angle]"]["p_value"]) == ("rad", 2 / 64)
+    assert measures["means[rate]"]["value"] == pytest.approx(0.0)
+    # Joint: in pooled standard deviations of each channel, and the mean runs over two channels, of which one differs.
+    joint = compare({**inputs, "divergences": ["means"]}, with_a_plugin)["measures"]["means"]
+    spread = np.concatenate([x[:, 0] for x in [*sim.values(), *real.values()]]).std()
+    assert joint["value"] == pytest.approx(10 / spread / 2, rel=1e-6)
+    assert joint["verdict"] == "differs"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["maens"], "unknown divergence 'maens'"),
+        ([{"name": "means", "params": {"spread": -1}}], "'spread' must be more than 0"),
+        (["energy"], "'energy' is a measure that is always there"),
+        ([{"name": "means", "params": {"wrong": True}}], "divergence 'means' is nan"),
+    ],
+)
+def test_a_divergence_that_cannot_be_taken_is_told(tmp_path, with_a_plugin, asked, message):
+    inputs = {"sim": saved(tmp_path, "sim", motions(1)), "real": saved(tmp_path, "real", motions(2)), "measures": ["energy"]}
+    with pytest.raises((InputError, CoreError), match=message):
+        compare({**inputs, "divergences": asked}, with_a_plugin)
 
 
 def test_logs_of_other_names_are_compared_unpaired_without_pairwise_measures(tmp_path, run):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from realitygap.errors import InputError
 from realitygap_core import comparison
 from realitygap_core.comparison import Measured, Prepared
+from realitygap_core.divergences import Divergence
 from realitygap_core.opening import summarise_findings
 from realitygap_core.recording import Log, Recording
 from realitygap_core.statistics import as_json, blocks, effective_sample_size
@@ -45,6 +46,7 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         signals = _cut(signals, length)
     data = comparison.prepare(signals.sim, signals.real, signals.channels, rng, max_samples=int(inputs["max_samples"]))
     chosen = list(inputs.get("measures") or comparison.MEASURES)
+    more = _of_plugins(inputs.get("divergences") or [], run)
     if not signals.paired and (left_out := [m for m in chosen if m in comparison.PAIRED_ONLY]):
         run.warn(f"{', '.join(left_out)} need the same logs at the same times in both, and were left out")
     done = 0
@@ -55,7 +57,7 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         run.progress(done, None, name)
         done += 1
 
-    measures = comparison.compare(data, chosen, rng, paired=signals.paired, units=signals.units, on_measure=step)
+    measures = comparison.compare(data, chosen, rng, paired=signals.paired, units=signals.units, more=more, on_measure=step)
     entropies = comparison.entropies(data, paired=signals.paired)
     information = comparison.mutual_information(data, rng) if signals.paired else {}
     independent = {
@@ -83,6 +85,18 @@ def compare(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
         },
         "summary": _summary(measures, data, signals),
     }
+
+
+def _of_plugins(named: Sequence[str | Mapping[str, Any]], run: RunContext) -> dict[str, Divergence]:
+    """Name to the divergence of a plugin, made with its parameters. Raises InputError for what is unknown or wrong."""
+    made: dict[str, Divergence] = {}
+    for one in named:
+        name, given = (one, {}) if isinstance(one, str) else (str(one["name"]), one.get("params", {}))
+        if name in comparison.MEASURES:
+            raise InputError(f"'{name}' is a measure that is always there", hint=f"-i measures={name}")
+        parameters = run.catalog.check("divergence", name, given)
+        made[name] = run.catalog.load("divergence", name)(**parameters)
+    return made
 
 
 def _open(path: str, run: RunContext) -> Recording:

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "realitygap.cli.export_agent_skills:export_agent_skills",
         "Write the guides as Agent Skills, for assistants without a server.",
     ),
+    "new": ("realitygap.cli.new:new", "Write a plugin: a typed, tested package."),
     "completion": ("realitygap.cli.completion:completion", "Print the completion script of a shell."),
 }
 """Name to `module:attribute` and help line. The module is imported when the command is called, the line shown without it."""
