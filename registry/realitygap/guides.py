@@ -212,6 +212,8 @@ def _body(guide: Guide) -> Iterator[Finding]:
             severity="warning",
             hint="move details to references/",
         )
+    if "](" not in guide.body:
+        return
     fenced = False
     for number, line in enumerate(lines):
         fenced ^= line.lstrip().startswith(("```", "~~~"))

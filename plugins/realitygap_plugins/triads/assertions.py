@@ -24,6 +24,7 @@ _DENIED = re.compile(
     r"\s*(?:→\s*)?(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))\b)", re.IGNORECASE
 )
 _AFFIRMED = re.compile(r"\s*(?:→\s*)?(?:✓|✔|✅|☑|[(\[]?\s*(?:balanced|conserved|conservation)\b)", re.IGNORECASE)
+_BEGINS = re.compile(r"\s*(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
 _OPEN = re.compile(r"\s*=\s*\?+")
 
 
@@ -36,14 +37,8 @@ def read_assertions(text: str, position: int) -> tuple[tuple[Assertion, ...], in
     found: list[Assertion] = []
     if unknown := _OPEN.match(text, position):
         return (), unknown.end()
-    while True:
-        if match := _NEEDS.match(text, position):
-            found.append(Assertion(kind="needs", value=read_trit(match["need"].replace(" ", ""))))
-        elif (match := _NEEDS_SOME.match(text, position)) or (match := _DENIED.match(text, position)):
-            found.append(Assertion(kind="unbalanced"))
-        elif match := _AFFIRMED.match(text, position):
-            found.append(Assertion(kind="balanced"))
-        elif (relation := _RELATION.match(text, position)) and (number := _NUMBER.match(text, relation.end())):
+    while _BEGINS.match(text, position):
+        if (relation := _RELATION.match(text, position)) and (number := _NUMBER.match(text, relation.end())):
             value, end = _calculation(text, integer(number["number"]), number.end())
             modulo = _MODULO.match(text, end)
             sign = relation["relation"]
@@ -54,14 +49,27 @@ def read_assertions(text: str, position: int) -> tuple[tuple[Assertion, ...], in
             else:
                 found.append(Assertion(kind="residue" if sign == "≡" or modulo else "sum", value=value))
             position = modulo.end() if modulo else end
-            continue
+        elif match := _NEEDS.match(text, position):
+            found.append(Assertion(kind="needs", value=read_trit(match["need"].replace(" ", ""))))
+            position = match.end()
+        elif match := _NEEDS_SOME.match(text, position) or _DENIED.match(text, position):
+            found.append(Assertion(kind="unbalanced"))
+            position = match.end()
+        elif match := _AFFIRMED.match(text, position):
+            found.append(Assertion(kind="balanced"))
+            position = match.end()
+        elif found and (match := _CLOSE.match(text, position)) and _verdict_mark(text, match.end()):
+            position = match.end()
         else:
-            if found and (match := _CLOSE.match(text, position)):
-                position = match.end()
-                if _AFFIRMED.match(text, position) or _DENIED.match(text, position):
-                    continue
-            return tuple(dict.fromkeys(found)), position
+            break
+    if found and (match := _CLOSE.match(text, position)):
         position = match.end()
+    return tuple(dict.fromkeys(found)), position
+
+
+def _verdict_mark(text: str, position: int) -> bool:
+    """Whether `✓`, `✗` or their words stand here."""
+    return bool(_AFFIRMED.match(text, position) or _DENIED.match(text, position))
 
 
 def integer(text: str) -> int:
