@@ -213,12 +213,15 @@ def test_one_of_each_kind_is_built_installed_tested_run_and_removed(environment:
         own = [path.relative_to(source / "src") for path in (source / "src").rglob("*") if path.is_file()]
         assert [path for path in own if not (environment.site / path).is_file()] == []
 
-    # Their own tests, and types. Those of the observation are what the guide runs.
+    # Their own tests; those of the observation are what the guide runs. Types in one process, where each folder of tests needs a name.
     for names, source in zip(MADE, sources, strict=True):
         if names.kind != "observation":
             told = environment.python("-m", "pytest", "-q", cwd=source)
             assert re.search(r"^\d+ passed in", told, re.MULTILINE), told
-            assert "no issues found" in environment.python("-m", "mypy", cwd=source)
+        shutil.copytree(source / "tests", folder / "typed" / f"tests_of_{names.component}", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(source / "src" / names.package, folder / "typed" / names.package, ignore=shutil.ignore_patterns("__pycache__"))
+    told = environment.python("-m", "mypy", "--strict", "--namespace-packages", "--explicit-package-bases", ".", cwd=folder / "typed")
+    assert "no issues found in" in told
 
     # The skill over MCP, by the first run that the README of each names; then over the command line, which gives the same.
     given = {names.skill: dict(part.split("=") for part in first_run(names).split(" ")[2::2]) for names in MADE}

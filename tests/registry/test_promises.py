@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
+from realitygap.plugin_record import PluginRecord
 from realitygap.promises import kept, units
 from realitygap.promises.examination import Examination
 from realitygap.promises.isolation import isolated
@@ -272,6 +273,27 @@ def test_every_product_of_powers_of_known_symbols_is_a_unit(factors: list[tuple[
 @given(st.text(max_size=20))
 def test_any_text_is_judged_without_an_exception(text: str) -> None:
     assert units.parse(text) is None or "no" in str(units.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "told"),
+    [
+        ("delay_ms", {"type": "number", "x-unit": "ms"}, None),
+        ("delay_ms", {"type": "number", "x-unit": "s"}, "has the unit 's', and its name says ms"),
+        ("speed_min", {"type": "number", "x-unit": "m/s"}, None),
+        ("count", {"type": "integer"}, None),
+        ("gains", {"type": "array", "items": {"type": "number"}}, "is a number without a unit"),
+        ("gains", {"type": "array", "items": {"type": "number"}, "x-unit": "1"}, None),
+        ("limits", {"type": "object", "properties": {"low": {"type": ["number", "null"]}}}, "'limits', 'low' is a number without a unit"),
+        ("limits", {"type": "object", "additionalProperties": {"anyOf": [{"type": "number"}]}, "x-unit": "rad"}, None),
+    ],
+)
+def test_a_unit_holds_for_what_is_below_and_agrees_with_the_name(name: str, schema: dict[str, object], told: str | None) -> None:
+    one = {"kind": "reward", "name": "still", "factory": "a:b", "parameters": {name: schema}}
+    record = PluginRecord(name="acme", package="acme", distribution="acme-gap", version="1", builtin=False, components=(one,))
+    (line,) = list(units.problems([], record)) or [None]
+    assert (line is None) == (told is None)
+    assert told is None or told in (line or "").replace("parameter ", "")
 
 
 # What an example expects

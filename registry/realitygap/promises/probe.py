@@ -34,7 +34,6 @@ _CHANGING = {
 _DIRECTORY = {"os.mkdir": (2,), "os.rmdir": (1,), "os.remove": (1,), "os.rename": (2, 3), "os.link": (3,), "os.symlink": (2,)}
 """The places of the descriptors that such a path is relative to."""
 
-
 _FREE = ("TMPDIR", "REALITYGAP_CACHE", "XDG_CACHE_HOME", "MPLCONFIGDIR", "JAX_COMPILATION_CACHE_DIR")
 """Variables with folders that anybody may write into: caches, and temporary files, of which none may be left."""
 

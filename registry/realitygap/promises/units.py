@@ -37,11 +37,11 @@ KNOWN = frozenset((*_PLAIN, *(prefix + unit for prefix in _PREFIXES for unit in 
 """Symbols that a unit is made of: SI with prefixes, and what is usual beside it."""
 
 _SUFFIXES = {
-    "s": "s", "sec": "s", "seconds": "s", "ms": "ms", "us": "us", "ns": "ns", "min": "min",
+    "s": "s", "sec": "s", "seconds": "s", "ms": "ms", "us": "us", "ns": "ns", "hz": "Hz", "khz": "kHz",
     "m": "m", "mm": "mm", "cm": "cm", "km": "km", "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm",
-    "kg": "kg", "hz": "Hz", "khz": "kHz", "nm": "N m", "w": "W", "kw": "kW", "percent": "%", "nats": "nats", "bits": "bits",
+    "kg": "kg", "percent": "%", "nats": "nats", "bits": "bits",
 }  # fmt: skip
-"""Last part of a name (`delay_ms`) to the unit that it promises."""
+"""Last part of a name (`delay_ms`) to the unit that it promises. Not what means something else too: `speed_min`, `quat_w`."""
 
 
 def problems(skills: list[Skill], record: PluginRecord) -> Iterator[str]:
