@@ -53,6 +53,21 @@ def check_plugin(record: PluginRecord, document: Document) -> Iterator[Finding]:
                 yield Finding.at(document, f"/assets/{kind}/{name}", "RG504", f"there is no {kind} at '{place}'")
 
 
+def _hook(document: Document, pointer: str, hook: str) -> Iterator[Finding]:
+    if hook in REMOVED:
+        yield Finding.at(document, pointer, "RG503", f"hook '{hook}' is gone", hint=REMOVED[hook])
+    elif hook not in HOOKS:
+        close = nearest(hook, HOOKS)
+        hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
+        yield Finding.at(document, pointer, "RG503", f"unknown hook '{hook}'", hint=hint)
+    else:
+        # What the specifications say of a hook is known without importing the plugin; which arguments it takes is not.
+        from realitygap import hookspecs
+
+        for text in deprecations(hookspecs, hook):
+            yield Finding.at(document, pointer, "RG511", text, severity="warning", hint="docs/hooks.md says how hooks go")
+
+
 def _rule_table(record: PluginRecord) -> Iterator[Finding]:
     """What is wrong with the plugin's rules.yaml, if it has one."""
     path = record.directory / FILE if record.directory else None
@@ -72,21 +87,6 @@ def _rule_table(record: PluginRecord) -> Iterator[Finding]:
             hint = f"prefixes: {', '.join(record.checks)}" if record.checks else "list its prefix under `checks` in plugin.yaml"
             message = f"'{code}' begins with no prefix that plugin.yaml lists under 'checks'"
             yield Finding.at(document, f"/rules/{code}", "RG512", message, hint=hint, key=True)
-
-
-def _hook(document: Document, pointer: str, hook: str) -> Iterator[Finding]:
-    if hook in REMOVED:
-        yield Finding.at(document, pointer, "RG503", f"hook '{hook}' is gone", hint=REMOVED[hook])
-    elif hook not in HOOKS:
-        close = nearest(hook, HOOKS)
-        hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(HOOKS)}"
-        yield Finding.at(document, pointer, "RG503", f"unknown hook '{hook}'", hint=hint)
-    else:
-        # What the specifications say of a hook is known without importing the plugin; which arguments it takes is not.
-        from realitygap import hookspecs
-
-        for text in deprecations(hookspecs, hook):
-            yield Finding.at(document, pointer, "RG511", text, severity="warning", hint="docs/hooks.md says how hooks go")
 
 
 def state_findings(registry: Registry, *, as_warning: bool) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +51,16 @@ def test_every_skill_has_an_example_or_a_pipeline_that_runs_it() -> None:
     assert run >= RUN_BY_PIPELINES
     predictive = {str(step["uses"]) for step in registry().skill("sim2real-predictive-coding").steps}
     assert predictive <= {str(step["uses"]) for step in registry().skill("entropy-sim2real").steps}
+
+
+def test_no_description_ends_at_a_comma() -> None:
+    """Inside braces a comma ends a text without quotes, and what follows it becomes a key of the schema that nobody reads."""
+
+    def keys(value: Any) -> Iterator[str]:
+        if isinstance(value, Mapping):
+            yield from value
+        for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+            yield from keys(inner)
+
+    skills = registry().skills.values()
+    assert [f"{skill.name}: {key}" for skill in skills for part in (skill.inputs, skill.outputs) for key in keys(part) if " " in key] == []

@@ -101,7 +101,9 @@ def main(plugin: str, folder: Path, times: int, skills: list[str]) -> None:
         for time in range(times)
     ]
     # After the examples, so that what the plugin does at import is seen with them.
-    report = {"contract": [one.message for one in contract_findings(registry, plugin)], "attempts": attempts}
+    # Warnings are of what will go in a later version: until then it works.
+    broken = [one.message for one in contract_findings(registry, plugin) if one.severity == "error"]
+    report = {"contract": broken, "attempts": attempts}
     write_json(folder / "report.json", report)
 
 
