@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 Numbers = Literal["stated", "declared"]
@@ -43,7 +44,7 @@ class SkillRecord:
     problems: tuple[str, ...] = ()
     """What could not be read, for example frontmatter that is not YAML."""
 
-    @property
+    @cached_property
     def authored(self) -> tuple[Declaration, ...]:
         """Declarations by an author, strongest first; injected blocks and unreadable values are left out."""
         found = [d for d in self.declarations if d.source in PRECEDENCE and d.trit is not None]
@@ -54,7 +55,7 @@ class SkillRecord:
         """Every trit stated anywhere, injected blocks too."""
         return frozenset(d.trit for d in self.declarations if d.trit is not None)
 
-    @property
+    @cached_property
     def authored_values(self) -> frozenset[int]:
         return frozenset(d.trit for d in self.authored if d.trit is not None)
 
