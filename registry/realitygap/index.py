@@ -17,6 +17,8 @@ from typing import Any
 _FORMAT = 1
 _REMEMBERED = 8
 """Search paths whose entry points are remembered."""
+_parsed: dict[str, tuple[list[int], Any]] = {}
+"""What this process has parsed of an index, by its path, with the stamp that the file had: one that lives on looks again and again."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Index:
         path: Path | None = None
         try:
             path = cache_directory() / f"index-{_digest(key)}.json"
-            data = json.loads(path.read_bytes())
+            data = _contents(str(path))
         except (OSError, ValueError, RecursionError):
             pass
         if (
@@ -140,6 +142,17 @@ def _search(group: str) -> tuple[list[EntryPoint], dict[str, list[int] | None]]:
             source = os.path.join(str(folder), "entry_points.txt")
             sources[source] = _stamp(source)
     return entries, sources
+
+
+def _contents(path: str) -> Any:
+    stamp = _stamp(path)
+    if stamp is None or path not in _parsed or _parsed[path][0] != stamp:
+        with open(path, "rb") as file:
+            data = json.load(file)
+        if stamp is None:
+            return data
+        _parsed[path] = (stamp, data)
+    return _parsed[path][1]
 
 
 def _path_stamps() -> list[Any]:

@@ -67,7 +67,7 @@ class Journal:
         """The last word: from here on the run has its final state."""
         write_json(self.folder / "outcome.json", outcome, durable=self.durable)
         self.event("run-ended", status=document["status"], error=document["error"])
-        write_json(self.folder / "result.json", document, durable=self.durable)
+        write_json(self.folder / "result.json", document, durable=self.durable, indent=None)
         message = (document["error"] or {}).get("message")
         # The folder is the truth: where no row can be written any more, the index asks it.
         with contextlib.suppress(OSError):

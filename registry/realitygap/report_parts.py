@@ -140,7 +140,10 @@ def _table(value: Mapping[str, Any] | Sequence[Any]) -> str:
 
 def _grid(first: list[tuple[str, str]], rows: list[tuple[str, Mapping[str, Any]]]) -> str:
     """A table with a column for each key that holds a scalar in some row."""
-    columns = list(dict.fromkeys(key for _, row in rows for key, cell in row.items() if _cell(cell) is not None))[:_MAX_COLUMNS]
+    found: dict[str, None] = {}
+    for _, row in rows:
+        found |= {key: None for key, cell in row.items() if key not in found and _cell(cell) is not None}
+    columns = list(found)[:_MAX_COLUMNS]
     if not columns:
         return ""
     numeric = {key: all(row.get(key) is None or _is_number(row[key]) or _is_range(row[key]) for _, row in rows) for key in columns}

@@ -33,6 +33,8 @@ MOST_RUNS = 200
 """Runs after which a resident is replaced, whatever its workers may have piled up."""
 MOST_IDLE: dict[Kind, int] = {"light": 4, "heavy": 1}
 """Residents of a kind kept for the next run."""
+HEAVY_NICE = 5
+"""By how much a simulator yields to everything else on the machine: a training that takes all cores must not keep quick skills waiting."""
 _ANSWER_S, _START_S = 2.0, 30.0
 """Time to take a run, and to do so as a new process."""
 _TAKEN, _FREE = b"t", b"f"
@@ -188,7 +190,9 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
     keeper.set_inheritable(False)
     home.mkdir(parents=True, exist_ok=True)
     pool = Pool(None, home, 1, LOCAL, keep=True)
-    if kind == "light":
+    if kind == "heavy":
+        os.nice(HEAVY_NICE)
+    else:
         pool.start(kind)
         importlib.import_module("realitygap.report")
     while True:

@@ -95,12 +95,12 @@ class RunStore:
 
     def find(self, name: str) -> str:
         """The id of a run from itself, a beginning of it or of its random part, or `last`. Raises InputError."""
+        if self._has(name):
+            return name  # without a look at the others, of which there may be thousands
         ids = self.ids()
         if name == "last" and ids:
             return ids[0]
         matches = [one for one in ids if name and (one == name or one.startswith(name) or one.rpartition("-")[2].startswith(name))]
-        if name in matches:
-            return name
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -113,6 +113,10 @@ class RunStore:
             raise InputError(f"unknown run '{name}'", hint=f"there are no runs in {self.runs_folder}")
         error = unknown("run", name, ids[:20])
         raise InputError(error.message, hint="`skills runs` lists them")
+
+    def _has(self, name: str) -> bool:
+        """Whether a name is the whole id of a run."""
+        return os.path.basename(name) == name and name[:1] not in ("", ".") and os.path.isfile(self.runs_folder / name / "run.json")
 
     def create(self, plan: Plan) -> tuple[str, int]:
         """Makes the folder of a run; gives its id and the descriptor that holds its lock."""
@@ -183,26 +187,33 @@ class RunStore:
         return found
 
     def state(self, run_id: str) -> RunState:
+        try:
+            return self._look(run_id)[0]
+        except RunFailed:
+            return "interrupted"
+
+    def is_running(self, run_id: str) -> bool:
+        """As `state` says it, for whoever asks again and again: a result is not read."""
+        folder = self.folder(run_id)
+        return not os.path.exists(folder / "result.json") and is_locked(folder / "lock")
+
+    def _look(self, run_id: str) -> tuple[RunState, dict[str, Any] | None]:
+        """The state of a run, and its result document if it has one. Raises RunFailed where that is damaged."""
         folder = self.folder(run_id)
         for _ in range(2):
-            try:
-                result = read_result(folder)
-            except RunFailed:
-                return "interrupted"
-            if result is not None:
-                state: RunState = result["status"]
-                return state
+            if (result := read_result(folder)) is not None:
+                return result["status"], result
             if is_locked(folder / "lock"):
-                return "running"
+                return "running", None
             # It may have ended between the two looks.
-        return "interrupted"
+        return "interrupted", None
 
     def get(self, run_id: str) -> RunStatus:
         """Where a run stands, with its steps. Raises InputError for an unknown run."""
         run_id = self.find(run_id)
         folder = self.folder(run_id)
-        state = self.state(run_id)
-        about, result = read_about(folder), read_result(folder) or {}
+        state, ended = self._look(run_id)
+        about, result = read_about(folder), ended or {}
         steps: dict[str, StepStatus] = {}
         warnings: list[str] = []
         total = 1
@@ -232,10 +243,9 @@ class RunStore:
     def result(self, run_id: str) -> dict[str, Any]:
         """The result document of a run that has ended. Raises InputError for an unknown run, RunFailed for a running or damaged one."""
         run_id = self.find(run_id)
-        state = self.state(run_id)
+        state, document = self._look(run_id)
         if state == "running":
             raise RunFailed(f"run {run_id} is still running", hint=f"skills runs show {run_id}")
-        document = read_result(self.folder(run_id))
         if document is not None:
             return document
         full = shutil.disk_usage(self.home).free < _ROOM_B
@@ -253,7 +263,7 @@ class RunStore:
     def wait(self, run_id: str, timeout: float | None = None) -> RunStatus:
         run_id = self.find(run_id)
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self.state(run_id) == "running" and (deadline is None or time.monotonic() < deadline):
+        while self.is_running(run_id) and (deadline is None or time.monotonic() < deadline):
             time.sleep(_POLL_S)
         return self.get(run_id)
 
@@ -328,7 +338,7 @@ class RunStore:
         """Removes a run that is not running."""
         folder = self.folder(run_id)
         # A supervisor that has written its result holds the lock for a moment more.
-        descriptor = None if self.state(run_id) == "running" else lock(folder / "lock", patience_s=2.0)
+        descriptor = None if self.is_running(run_id) else lock(folder / "lock", patience_s=2.0)
         if descriptor is None:
             return False
         try:

@@ -28,6 +28,8 @@ __all__ = [
     "start",
 ]
 
+_OUTSIDE = ("executor", "health")
+"""Kinds of components that no document names, so that their code decides no result."""
 _OBSERVERS = ("realitygap_before_step", "realitygap_after_step", "realitygap_on_step_error")
 
 
@@ -81,7 +83,8 @@ def plan_run(
     chosen = (options.executor if options else None) or os.environ.get("REALITYGAP_EXECUTOR") or "local"
     executor = registry.catalog.get("executor", chosen)
     records = registry.active_plugins
-    factories = {one["factory"].partition(".")[0].partition(":")[0] for record in records for one in record.components}
+    terms = [one for record in records for one in record.components if one["kind"] not in _OUTSIDE]
+    factories = {one["factory"].partition(".")[0].partition(":")[0] for one in terms}
     plan = make_plan(
         skill,
         prepared,

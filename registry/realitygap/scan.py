@@ -25,6 +25,8 @@ GROUP = "realitygap"
 BUILTIN_DISTRIBUTION = "realitygap"
 WORKSPACE = "workspace"
 """Distribution and plugin of the skills found in `--skills-dir`."""
+_made: dict[Path, tuple[Any, dict[str, Any], Skill]] = {}
+"""Folder to the manifest's data, to whom it belongs, and the skill made of it."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +172,7 @@ def _add_skill(directory: Path, owner: PluginRecord | None, index: Index, found:
         if record is not None and record.incompatible:
             record.withheld.append(directory.name)
             return
-        skill = Skill.from_manifest(
-            data,
-            directory=directory,
-            plugin=record.name if record else WORKSPACE,
-            distribution=record.distribution if record else WORKSPACE,
-            distribution_version=record.version if record else "",
-            builtin=bool(record and record.builtin),
-        )
+        skill = _skill(data, directory, record)
         if skill.name != directory.name:
             raise ManifestError(f"its name '{skill.name}' is not that of its folder, '{directory.name}'", pointer="/name")
     except InputError as error:
@@ -187,6 +182,20 @@ def _add_skill(directory: Path, owner: PluginRecord | None, index: Index, found:
     found.skills.append(skill)
     if record is not None:
         record.skills.append(skill.name)
+
+
+def _skill(data: Any, directory: Path, record: PluginRecord | None) -> Skill:
+    """The skill of a manifest. A process that scans again, and was given the very same data, gets the same one. Raises ManifestError."""
+    told: dict[str, Any] = {
+        "plugin": record.name if record else WORKSPACE,
+        "distribution": record.distribution if record else WORKSPACE,
+        "distribution_version": record.version if record else "",
+        "builtin": bool(record and record.builtin),
+    }
+    before = _made.get(directory)
+    if before is None or before[0] is not data or before[1] != told:
+        before = _made[directory] = (data, told, Skill.from_manifest(data, directory=directory, **told))
+    return before[2]
 
 
 def _owner(data: Any, owner: PluginRecord | None, records: Iterable[PluginRecord]) -> PluginRecord | None:

@@ -8,6 +8,7 @@ where an output is what an input gave, as `input://name/...`, so that the folder
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -40,14 +41,16 @@ def store_outputs(folder: Path, outputs: Mapping[str, Any], schema: Schema, inpu
             raise StrayPath(f"output '{name}' is a path outside of the step's artifacts: {text}")
         return token or str(absolute)
 
+    below = f"{folder}{os.sep}"
+
     def elsewhere(value: Any) -> Any:
         """Paths below the step's folder in values without a format."""
+        if isinstance(value, str):
+            return _OWN + Path(value).relative_to(folder).as_posix() if value.startswith(below) else value
         if isinstance(value, dict):
             return {key: elsewhere(part) for key, part in value.items()}
         if isinstance(value, list):
             return [elsewhere(part) for part in value]
-        if isinstance(value, str) and value.startswith(f"{folder}{os.sep}"):
-            return _OWN + Path(value).relative_to(folder).as_posix()
         return value
 
     return {name: elsewhere(value) for name, value in map_paths(outputs, schema, relative).items()}
@@ -61,15 +64,13 @@ def load_outputs(folder: Path, outputs: Mapping[str, Any], inputs: Mapping[str, 
             return {key: absolute(part) for key, part in value.items()}
         if isinstance(value, list):
             return [absolute(part) for part in value]
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value.startswith((_OWN, _GIVEN)):
             return value
         if value.startswith(_OWN):
             return str(folder / value.removeprefix(_OWN))
-        if value.startswith(_GIVEN):
-            name, _, rest = value.removeprefix(_GIVEN).partition("/")
-            base = inputs.get(name)
-            return value if not isinstance(base, str) else str(Path(base, rest)) if rest else base
-        return value
+        name, _, rest = value.removeprefix(_GIVEN).partition("/")
+        base = inputs.get(name)
+        return value if not isinstance(base, str) else str(Path(base, rest)) if rest else base
 
     return {name: absolute(value) for name, value in outputs.items()}
 
@@ -82,8 +83,14 @@ def read_step(folder: Path) -> dict[str, Any] | None:
 
 def finished_outputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The outputs of a finished step. `inputs` are those of this run."""
-    outputs = read_json(folder / "outputs.json")
-    return load_outputs(folder, outputs if isinstance(outputs, dict) else {}, inputs)
+    try:
+        text = (folder / "outputs.json").read_text(encoding="utf-8")
+        outputs = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(outputs, dict):
+        return {}
+    return load_outputs(folder, outputs, inputs) if _OWN in text or _GIVEN in text else outputs
 
 
 def manifest_of(folder: Path) -> dict[str, list[Any]]:

@@ -135,7 +135,7 @@ class Supervisor:
         target = self._step_folder(instance)
         facts = read_step(target)
         if facts is not None and is_intact(target, str(facts.get("key"))):
-            self._use(instance, target)
+            self._use(instance, target, facts)
             self.journal.event("step-done", **self._told(instance, facts))
             return True
         if not is_cacheable(instance.step.skill) or self.plan.is_fresh(instance.id):
@@ -156,16 +156,15 @@ class Supervisor:
                 continue
             write_json(target / "inputs.json", instance.inputs, durable=False)
             self.journal.index.put_step(target, facts)
-            self._use(instance, target)
+            self._use(instance, target, facts)
             self.hits += 1
             self.journal.event("step-cached", **self._told(instance, facts))
             return True
         return False
 
-    def _use(self, instance: Instance, folder: Path) -> None:
+    def _use(self, instance: Instance, folder: Path, facts: Mapping[str, Any]) -> None:
         instance.taken = True
         self.finished += 1
-        facts = read_step(folder) or {}
         for run in (None, self.folder.name):
             checkpoints.drop(checkpoints.place(self.home, str(facts.get("key")), run))
         for warning in facts.get("warnings", ()):
@@ -258,8 +257,9 @@ class Supervisor:
             )
             return
         self.journal.rested(instance.id)
-        self.journal.index.put_step(folder, facts)
-        self._use(instance, folder)
+        if is_cacheable(instance.step.skill):
+            self.journal.index.put_step(folder, facts)
+        self._use(instance, folder, facts)
         self.journal.event("step-done", **self._told(instance, facts))
 
     def _failed(self, instance: Instance, failure: dict[str, Any]) -> None:

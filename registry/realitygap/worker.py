@@ -37,6 +37,8 @@ from realitygap.workspace import lock, write_json
 
 _PR_SET_PDEATHSIG = 1
 _LOCK_PATIENCE_S = 5.0
+_PLAIN = (str, int, bool, type(None))
+"""Types whose values JSON has as they are."""
 
 
 class SkillDefect(Exception):
@@ -203,9 +205,9 @@ def plain(value: Any, name: str) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(part, f"{name}.{key}") for key, part in value.items()}
+        return {str(key): part if type(part) in _PLAIN else plain(part, f"{name}.{key}") for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(part, f"{name}[{index}]") for index, part in enumerate(value)]
+        return [part if type(part) in _PLAIN else plain(part, f"{name}[{index}]") for index, part in enumerate(value)]
     if hasattr(value, "tolist"):
         return plain(value.tolist(), name)
     if isinstance(value, int):

@@ -101,7 +101,7 @@ class Bridge:
         self.server.middleware.append(guard)
         self.guides.attach(self.server)
         self.tasks.attach(self.server)
-        self.server.middleware.append(KeptList())
+        self.server.middleware.append(KeptList(self.server))
 
     def prepare(self) -> None:
         """Makes the tools now, and soon after a worker for quick skills: the first client finds them."""

@@ -60,7 +60,7 @@ class Completions:
         if not run_id:
             return ()
         known = self.jobs.known(run_id)
-        return () if self.jobs.store.state(known) == "running" else sorted((await self.jobs.result(known))["artifacts"])
+        return () if self.jobs.store.is_running(known) else sorted((await self.jobs.result(known))["artifacts"])
 
 
 def _what(params: t.CompleteRequestParams) -> str:

@@ -80,7 +80,7 @@ class Handles:
         name = arguments.get("output")
         if name is None:
             return answer(await self.document(run_id, 0, None))
-        if self.jobs.store.state(run_id) == "running":
+        if self.jobs.store.is_running(run_id):
             return answer(await self.document(run_id, 0, None))
         outputs = (await self.jobs.result(run_id))["outputs"]
         if name not in outputs:
@@ -101,7 +101,7 @@ class Handles:
 
     async def run_cancel(self, arguments: Mapping[str, Any], report: Report | None) -> t.CallToolResult:
         run_id = self.jobs.known(arguments["run_id"])
-        if self.jobs.store.state(run_id) == "running":
+        if self.jobs.store.is_running(run_id):
             await self.jobs.cancel(run_id)
         return answer(await self.document(run_id, 3.0, None))
 
@@ -124,7 +124,7 @@ class Handles:
         run_id = self.jobs.known(arguments["run_id"])
         name, offset, limit = arguments["name"], arguments.get("offset", 0), arguments.get("limit", artifacts.LARGEST_WINDOW)
         if name == ".":
-            named = {} if self.jobs.store.state(run_id) == "running" else (await self.jobs.result(run_id))["artifacts"]
+            named = {} if self.jobs.store.is_running(run_id) else (await self.jobs.result(run_id))["artifacts"]
             files, following = artifacts.window(sorted(named), offset=offset, limit=limit)
             return answer({"run_id": run_id, "name": name, "files": files, "offset": offset, "next_offset": following})
         place = await self.artifact(run_id, name)
@@ -178,7 +178,7 @@ class Handles:
         Raises InputError for whatever lies elsewhere.
         """
         store = self.jobs.store
-        named = {} if store.state(run_id) == "running" else (await self.jobs.result(run_id))["artifacts"]
+        named = {} if store.is_running(run_id) else (await self.jobs.result(run_id))["artifacts"]
         for known in sorted(named, key=len, reverse=True):
             base = Path(named[known])
             # Results name absolute paths; one that a damaged or hostile file put there does not lead out of the runs.

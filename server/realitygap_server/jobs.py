@@ -32,7 +32,8 @@ Report = Callable[[float, str], Awaitable[None]]
 """Gets the fraction done, 0 to 1, and what is going on."""
 
 _RUN_ID = re.compile(r"[0-9TZ-]{10,40}-[a-z2-7]{20,40}")
-_FIRST_POLL_S, _LAST_POLL_S = 0.002, 0.25
+_FIRST_POLL_S, _LAST_POLL_S, _POLL_SHARE = 0.0015, 0.25, 0.04
+"""Pause between two looks at a run: this share of the time that it has taken so far, within bounds."""
 _REPORT_EVERY_S = 1.0
 _WARM_UP_AFTER_S = 0.5
 
@@ -103,11 +104,11 @@ class Jobs:
 
     async def wait(self, run_id: str, seconds: float, report: Report | None = None) -> RunStatus:
         """Waits until the run has ended, at most so many seconds, reporting its progress."""
-        pause, reported, begun = _FIRST_POLL_S, anyio.current_time(), -1.0
+        began = anyio.current_time()
+        reported, begun = began, -1.0
         with anyio.move_on_after(seconds):
-            while self.store.state(run_id) == "running":
-                await anyio.sleep(pause)
-                pause = min(_LAST_POLL_S, pause * 1.08)
+            while self.store.is_running(run_id):
+                await anyio.sleep(min(_LAST_POLL_S, max(_FIRST_POLL_S, _POLL_SHARE * (anyio.current_time() - began))))
                 if report and anyio.current_time() - reported >= _REPORT_EVERY_S:
                     reported = anyio.current_time()
                     status = await self.status(run_id)

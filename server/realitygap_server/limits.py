@@ -69,7 +69,7 @@ class Gate:
 
     def admit(self) -> None:
         """Raises InputError where one more long run would be too many. Runs of a server before this one count too."""
-        running = [run_id for run_id in self._going() if self._store.state(run_id) == "running"]
+        running = [run_id for run_id in self._going() if self._store.is_running(run_id)]
         if len(running) >= self.limits.long_runs:
             raise InputError(
                 f"{len(running)} long runs are going on, which is all that this server allows at once",

@@ -77,7 +77,7 @@ class Tasks:
         if self.read_only:
             raise MCPError(INVALID_PARAMS, "Not offered: the server is read-only")
         jobs = self.handles.jobs
-        if jobs.store.state(run_id) == "running":
+        if jobs.store.is_running(run_id):
             with suppress(InputError):  # it may have ended between the two looks
                 await jobs.cancel(run_id)
         return {}

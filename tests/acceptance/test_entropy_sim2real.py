@@ -5,6 +5,7 @@ In one file, which a parallel run of the tests keeps in one process, so the main
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from workbench import skills
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
+ROOT = Path(__file__).parents[2]
 PROMISED = {
     "gap_nominal", "gap_identified", "noise_floor", "parameters", "entropy_before", "entropy_after", "success_rate", "success_interval",
     "diagnosis", "triads", "policy", "report",
@@ -245,3 +247,37 @@ def test_an_assistant_closes_the_gap_through_run_handles(main_job: Any) -> None:
             assert again["outputs"]["parameters"] == outputs["parameters"]
 
     anyio.run(talk)
+
+
+ASSISTANT = ROOT / "examples" / "assistant.py"
+
+
+def assistant() -> Any:
+    spec = importlib.util.spec_from_file_location("assistant", ASSISTANT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_of_a_transcript_figures_and_run_ids_may_differ_and_words_may_not() -> None:
+    shape = assistant().shape
+    assert shape("2026-11-20T10-00-00-123-abc: 0.5 rad, 1e-3 s") == shape("2027-01-02T11-30-01-456-def: 12 rad, 7 s")
+    assert shape("`run_status` 3") != shape("`run_result` 3")
+
+
+def test_the_transcript_in_the_documentation_is_what_the_assistant_makes_of_real_calls(main_job: Any) -> None:
+    # In the home of the main job, and after the test before: what precedes the second training is a hit there.
+    done = subprocess.run(
+        [sys.executable, str(ASSISTANT), "--env-steps", "20000", "--trials", "8"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "REALITYGAP_HOME": str(main_job.home)},
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    shape = assistant().shape
+    kept = (ROOT / "docs" / "transcript.md").read_text(encoding="utf-8")
+    assert shape(done.stdout) == shape(kept), "python examples/assistant.py > docs/transcript.md makes it anew"

@@ -12,6 +12,7 @@ from realitygap.cache import differences, key_parts
 from realitygap.contents import content, digest, tree_hash
 from realitygap.pipeline import make_plan
 from realitygap.plan import Plan
+from realitygap.runs import plan_run
 from realitygap.skill import Skill
 from realitygap.stepstore import StrayPath, load_outputs, store_outputs
 
@@ -162,3 +163,10 @@ def test_an_output_outside_of_the_step_is_refused(tmp_path: Path, path: Callable
     (here / "link").symlink_to("/etc")
     with pytest.raises(StrayPath):
         store_outputs(here, {"same": path(here)}, SCHEMA, {}, strict=True)
+
+
+def test_code_that_no_document_can_name_decides_no_result() -> None:
+    plan = plan_run("train-policy", {}, need_extras=False)
+    # A task may name a reward of core; it cannot name how the server is or where steps run.
+    assert "realitygap_core" in plan.components
+    assert "realitygap_server" not in plan.components

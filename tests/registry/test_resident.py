@@ -15,8 +15,9 @@ import pytest
 
 from realitygap import runs
 from realitygap.discovery import Registry
+from realitygap.executor import Kind
 from realitygap.plan import Options
-from realitygap.resident import Residents
+from realitygap.resident import HEAVY_NICE, Residents
 from realitygap.runs import RunHandle
 
 CODE = """
@@ -35,11 +36,11 @@ def where(inputs, run):
     while time.monotonic() < end:
         run.check_cancelled()
         time.sleep(0.01)
-    return {"pid": os.getpid(), "version": VERSION, "run": os.environ["REALITYGAP_RUN"]}
+    return {"pid": os.getpid(), "version": VERSION, "run": os.environ["REALITYGAP_RUN"], "nice": os.nice(0)}
 """
 MANIFEST = """\
 schema: 1
-name: where
+name: {name}
 version: 0.1.0
 trit: 0
 summary: Says which process it is.
@@ -47,17 +48,19 @@ entry: whereabouts:where
 runtime: quick
 effects: run
 cache: false
+extras: {extras}
 inputs:
-  journal: {type: string}
-  wait_s: {type: number, default: 0}
-  leave: {type: boolean, default: false}
-  crash: {type: boolean, default: false}
-outputs: {pid: {type: integer}, version: {type: integer}, run: {type: string}}
+  journal: {{type: string}}
+  wait_s: {{type: number, default: 0}}
+  leave: {{type: boolean, default: false}}
+  crash: {{type: boolean, default: false}}
+outputs: {{pid: {{type: integer}}, version: {{type: integer}}, run: {{type: string}}, nice: {{type: integer}}}}
 """
+SKILLS: dict[Kind, str] = {"light": "where", "heavy": "where-heavy"}
 
 
 class Lab:
-    """A home with one skill, and residents for it."""
+    """A home with a light skill and a heavy one, and residents for them."""
 
     def __init__(self, root: Path) -> None:
         self.code = root / "code" / "whereabouts.py"
@@ -66,19 +69,19 @@ class Lab:
         self.registry = Registry.discover()
         self.residents = Residents(self.home)
 
-    def start(self, *, options: Options | None = None, **inputs: Any) -> RunHandle:
+    def start(self, *, options: Options | None = None, kind: Kind = "light", **inputs: Any) -> RunHandle:
         given = {"journal": str(self.journal), **inputs}
-        return runs.start("where", given, registry=self.registry, residents=self.residents, options=options)
+        return runs.start(SKILLS[kind], given, registry=self.registry, residents=self.residents, options=options)
 
-    def finish(self, handle: RunHandle) -> dict[str, Any]:
+    def finish(self, handle: RunHandle, kind: Kind = "light") -> dict[str, Any]:
         """The result, once the resident is free for another run."""
         handle.wait(30)
         result = handle.result()
-        until(lambda: bool(self.residents.idle("light")))
+        until(lambda: bool(self.residents.idle(kind)))
         return result
 
-    def outputs(self, **inputs: Any) -> dict[str, Any]:
-        result = self.finish(self.start(**inputs))
+    def outputs(self, *, kind: Kind = "light", **inputs: Any) -> dict[str, Any]:
+        result = self.finish(self.start(kind=kind, **inputs), kind)
         assert result["status"] == "done", result["error"]
         outputs: dict[str, Any] = result["outputs"]
         return outputs
@@ -91,8 +94,10 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "whereabouts.py").write_text(CODE)
-    (tmp_path / "skills" / "where").mkdir(parents=True)
-    (tmp_path / "skills" / "where" / "skill.yaml").write_text(MANIFEST)
+    for kind, name in SKILLS.items():
+        (tmp_path / "skills" / name).mkdir(parents=True)
+        extras = "[sim]" if kind == "heavy" else "[]"
+        (tmp_path / "skills" / name / "skill.yaml").write_text(MANIFEST.format(name=name, extras=extras))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     monkeypatch.setenv("REALITYGAP_SKILLS_DIR", str(tmp_path / "skills"))
@@ -118,11 +123,18 @@ def test_runs_in_a_row_share_processes_and_nothing_else(lab: Lab) -> None:
     assert [one.status().state for one in handles] == ["done", "done"]
 
 
+def test_a_simulator_is_kept_for_the_next_heavy_run_and_yields_to_light_ones(lab: Lab) -> None:
+    first, second, light = lab.outputs(kind="heavy"), lab.outputs(kind="heavy"), lab.outputs()
+    assert first["pid"] == second["pid"] != light["pid"]
+    assert first["nice"] == min(19, light["nice"] + HEAVY_NICE)
+
+
 def test_a_changed_source_is_imported_anew(lab: Lab) -> None:
     before = lab.outputs()
-    lab.code.write_text(CODE.replace("VERSION = 1", "VERSION = 2"))
+    # Of another size: what Python compiled of the first source it takes for that of a second one of the same second and size.
+    lab.code.write_text(CODE.replace("VERSION = 1", "VERSION = 22"))
     after = lab.outputs()
-    assert (before["version"], after["version"]) == (1, 2)
+    assert (before["version"], after["version"]) == (1, 22)
     assert before["pid"] != after["pid"]
 
 

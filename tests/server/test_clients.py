@@ -42,7 +42,7 @@ def old_python() -> str:
     python = folder / "bin" / "python"
     if not (folder / "complete").is_file():
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", f"mcp=={OLD}"], check=True, timeout=300)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--no-compile", f"mcp=={OLD}"], check=True, timeout=300)
         (folder / "complete").touch()
     return str(python)
 

@@ -1,7 +1,12 @@
-"""Sixty-four clients at once with a training running: no error, no lost run, and a server that is killed loses none either."""
+"""Sixty-four clients at once with a training running: no error, no lost run, and a server that is killed loses none either.
+
+All call in the same moment, again and again for a minute. Between two such moments they rest, which leaves the machine to other tests:
+what is proved is that nothing is lost when all come at once, not how many calls fit into a minute.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -17,6 +22,7 @@ from mcp import Client
 
 CLIENTS = 64
 SECONDS = float(os.environ.get("REALITYGAP_LOAD_S", "60"))
+EVERY_S = 12.0
 TRAINING = {"task": "cartpole-balance", "env_steps": 500_000_000, "num_envs": 16, "hidden": [8], "engine": "mujoco", "wait_s": 0}
 SKILLS = Path(__file__).parents[2] / "skills"
 
@@ -58,12 +64,13 @@ def test_many_clients_at_once_lose_nothing_and_neither_does_a_killed_server(tmp_
     runs: set[str] = set()
     calls = 0
 
-    async def one(number: int, until: float) -> None:
+    async def one(number: int, began: float) -> None:
         nonlocal calls
         async with Client(server.address, mode="legacy" if number % 2 else "auto") as client:
             names = {tool.name for tool in (await client.list_tools()).tools}
             assert "check_triads" in names
-            while anyio.current_time() < until:
+            while (now := anyio.current_time()) < began + SECONDS:
+                await anyio.sleep_until(began + EVERY_S * math.ceil((now - began) / EVERY_S))
                 document = await told(client, "check_triads", path=str(SKILLS / "check-triads"))
                 assert document["state"] == "done"
                 assert document["run_id"] not in runs
@@ -76,10 +83,10 @@ def test_many_clients_at_once_lose_nothing_and_neither_does_a_killed_server(tmp_
         nonlocal training
         async with Client(server.address) as client:
             training = (await told(client, "train_policy", **TRAINING))["run_id"]
-            until = anyio.current_time() + SECONDS
+            began = anyio.current_time()
             async with anyio.create_task_group() as group:
                 for number in range(CLIENTS):
-                    group.start_soon(one, number, until)
+                    group.start_soon(one, number, began)
             listed = await told(client, "run_list", limit=1)
             assert listed["total"] == len(runs) + 1
 
@@ -96,7 +103,7 @@ def test_many_clients_at_once_lose_nothing_and_neither_does_a_killed_server(tmp_
     training = ""
     try:
         anyio.run(load)
-        assert calls > CLIENTS
+        assert calls >= 2 * CLIENTS
         server.kill()
         server = Server(tmp_path)
         anyio.run(after, server.address)

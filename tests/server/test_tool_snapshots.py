@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from realitygap_server.tools import LONGEST_DESCRIPTION
 from realitygap_server.toolsets import Choice
 
 FOLDER = Path(__file__).parent / "tool_snapshots"
+ORDERS = re.compile(r"<[a-z/!]|ignore (all|any|previous|other)|do not (tell|mention|show)|you must", re.IGNORECASE)
 RENEW = "REALITYGAP_RENEW_SNAPSHOTS"
 
 
@@ -48,6 +51,26 @@ def test_every_tool_is_as_its_snapshot_says(wire: dict[str, dict[str, Any]]) -> 
     assert sorted(kept) == sorted(wire)
     for name, tool in wire.items():
         assert tool == kept[name], f"{name} has changed; {RENEW}=1 renews its snapshot"
+
+
+def test_no_tool_tells_a_model_more_than_a_reader_sees(wire: dict[str, dict[str, Any]]) -> None:
+    for name, tool in wire.items():
+        for text in texts(tool):
+            # No letter that is not shown, no mark-up that a client may hide, no order to the model.
+            assert text.replace("\n", "").isprintable(), (name, text)
+            assert not ORDERS.search(text), (name, text)
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from texts(key)
+            yield from texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from texts(part)
 
 
 def test_every_tool_can_be_understood(wire: dict[str, dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from mcp import Client
 
 from realitygap_server.bridge import Bridge
 
-MOST_CPU_S = 1.5
+MOST_CPU_S, MOST_OF_THE_SDK = 1.5, 1.6
 CALLS = 30
 
 
@@ -62,13 +63,18 @@ class Raw:
 
 
 def test_a_client_is_greeted_after_little_work(tmp_path: Path) -> None:
-    # Sources are compiled once, which is no part of a start: the better of two.
-    used = []
+    # Sources are compiled once, which is no part of a start: the better of two. On a slow or busy machine a second of CPU does less; there
+    # the import of the protocol's SDK, which is most of a start, says how much.
+    used, sdk = [], []
     for _ in range(2):
         with Raw(tmp_path) as server:
             server.greet()
             used.append(server.cpu_s())
-    assert min(used) <= MOST_CPU_S
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", "import mcp.server"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        sdk.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(used) <= max(MOST_CPU_S, MOST_OF_THE_SDK * min(sdk))
 
 
 def test_every_line_on_stdout_is_json_rpc_under_load(tmp_path: Path) -> None:
@@ -102,11 +108,17 @@ def test_the_list_of_tools_is_made_once_and_is_the_same_each_time(tmp_path: Path
     async def talk() -> None:
         for _ in range(2):
             async with Client(bridge.server, mode=mode) as client:
+                # It is there before a client has asked for it.
+                assert made == 1
                 lists = [(await client.list_tools()).model_dump_json() for _ in range(2)]
             assert lists[0] == lists[1]
+        assert made == 1
+        async with Client(bridge.server, mode=mode) as client:
+            # What is kept is what the SDK makes of the answer: a request that the list is not kept for goes all the way.
+            assert (await client.list_tools(cursor="x")).model_dump_json() == lists[0]
+        assert made == 2
 
     anyio.run(talk)
-    assert made == 1
 
 
 def test_quick_skills_one_after_another_are_served_by_the_same_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

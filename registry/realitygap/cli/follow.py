@@ -21,7 +21,7 @@ def follow(run: RunHandle, *, as_json: bool = False, quiet: bool = False) -> int
     """Until the run has ended; gives the exit code. Ctrl-C stops the run, which can then be resumed."""
     view = _View(run.folder, silent=as_json, progress=not quiet and sys.stderr.isatty())
     try:
-        while run.store.state(run.id) == "running":
+        while run.store.is_running(run.id):
             view.update()
             time.sleep(_POLL_S)
         view.update()
