@@ -41,16 +41,16 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     monkeypatch.syspath_prepend(str(site))
     before = set(sys.modules)
 
-    def make(name: str, *changes: Change, kind: str = "skill") -> str:
+    def make(name: str, *changes: Change, kind: str = "skill", metadata: str = "") -> str:
         names = Names(name=name, kind=kind)
         texts = {path.removeprefix("src/"): text for path, text in render(names, "0.1.0").items() if path.startswith("src/")}
         for end, old, new in changes:
             (path,) = (one for one in texts if one.endswith(end))
             assert old in texts[path], f"{path} holds no {old!r}"
             texts[path] = texts[path].replace(old, new)
-        metadata = f"{names.package}-0.1.0.dist-info"
-        texts[f"{metadata}/METADATA"] = f"Metadata-Version: 2.1\nName: {names.distribution}\nVersion: 0.1.0\n"
-        texts[f"{metadata}/entry_points.txt"] = f"[realitygap]\n{names.component} = {names.package}\n"
+        info = f"{names.package}-0.1.0.dist-info"
+        texts[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {names.distribution}\nVersion: 0.1.0\n{metadata}"
+        texts[f"{info}/entry_points.txt"] = f"[realitygap]\n{names.component} = {names.package}\n"
         for path, text in texts.items():
             (site / path).parent.mkdir(parents=True, exist_ok=True)
             (site / path).write_text(text)
@@ -143,6 +143,15 @@ def test_a_skill_without_an_example_is_named_unless_that_is_said(install: Instal
     allowed = Examination(plugin, tmp_path / "b", without_example=["unproven"], allow=["RG102"])
     assert list(kept.examples(allowed)) == []
     assert list(kept.schema(allowed)) == []
+
+
+def test_an_example_whose_extra_is_missing_is_not_run_and_is_told_as_such(install: Install, tmp_path: Path) -> None:
+    extra = "Provides-Extra: gpu\nRequires-Dist: no-such-distribution; extra == 'gpu'\n"
+    plugin = install("starved", ("skill.yaml", "runtime: quick", "runtime: quick\nextras: [gpu]"), metadata=extra)
+    one = Examination(plugin, tmp_path / "examined")
+    assert one.unusable == {"starved": "gpu"}
+    assert list(kept.examples(one)) == list(kept.schema(one)) == []
+    assert one.report.attempts == {}
 
 
 def test_a_plugin_that_ends_the_process_or_never_ends_is_told_as_such(install: Install, tmp_path: Path) -> None:
