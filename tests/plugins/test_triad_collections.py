@@ -81,6 +81,16 @@ def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
     assert rules(tmp_path) == [("TRI219", "unworld", 1)]
 
 
+def test_a_skill_may_have_the_name_of_a_folder_that_is_passed_over(tmp_path: Path) -> None:
+    for place in ("skills/build", "skills/target", "node_modules/other", ".git/hooks", "env/lib/walk"):
+        skill(tmp_path, place, f"---\nname: {Path(place).name}\ndescription: x\n---\n\nText.\n")
+    (tmp_path / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    # A folder of packages holds guides of others; one that is called so and has a guide itself is a skill.
+    assert [name for rule, name, _ in rules(tmp_path)] == ["build", "target"]
+    report = check_paths([tmp_path], Registry([], []))
+    assert report.documents == 2
+
+
 def test_a_claim_in_another_document_of_the_collection_is_found(tmp_path: Path) -> None:
     skill(tmp_path, "a", guide("a", 1))
     skill(tmp_path, "b", guide("b", 1))
