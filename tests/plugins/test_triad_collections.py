@@ -115,7 +115,8 @@ def test_one_folder_alone_says_nothing_about_what_may_lie_beside_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "kind", ["alias bomb", "large", "one line", "not utf-8", "loop", "dangling", "folder", "pipe", "nul", "deep", "no permission"]
+    "kind",
+    ["alias bomb", "large", "one line", "not utf-8", "loop", "dangling", "folder", "pipe", "nul", "backtracking", "deep", "no permission"],
 )
 def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: str) -> None:
     skill(tmp_path, "good", guide("good", 1, "good (+1) ⊗ bad (-1) = 0 ✓"))
@@ -142,6 +143,10 @@ def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: st
     elif kind == "pipe":
         os.mkfifo(file)
         os.mkfifo(tmp_path / "README.md")
+    elif kind == "backtracking":
+        nasty = ["*", "`", "[", "(", "-", ".", "_", "#", " ", "| ", "0 + ", "a ", "a-", "(0)", "[x]", "\t", "⊗", "skill://", "=", "a(0) + "]
+        body = "".join(f"⊗ {one * (12_000 // len(one))} x (0) + y\n\n| Trit | {one * 2_000} |\n|---|{one * 9_000}x\n\n" for one in nasty)
+        file.write_text(guide("bad", -1, body))
     elif kind == "nul":
         file.write_bytes(b"---\nname: bad\x00\ntrit: -1\n---\n\x00\x00\n")
     elif kind == "deep":
