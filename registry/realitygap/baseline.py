@@ -119,10 +119,13 @@ def write(findings: Iterable[Finding], path: Path, scope: Sequence[Path]) -> int
         old = read(path)
         known.update({key: number for key, number in old.items() if not _within(folder, key, scope)})
         messages = _messages(path)
+    found: Counter[Key] = Counter()
     for finding in findings:
         key = _key(finding, folder)
-        known[key] += 1
+        found[key] += 1
         messages[key] = finding.message
+    # What is found outside of the scope, such as a plugin that fails, may be known already: the larger number of each, not the sum.
+    known |= found
     rows = [
         {"rule": key[0], "path": key[1], "fingerprint": key[2], "count": number, "message": messages.get(key, "")}
         for key, number in sorted(known.items(), key=lambda one: (one[0][1], one[0][0], one[0][2]))

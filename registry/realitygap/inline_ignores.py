@@ -95,9 +95,9 @@ def _in_yaml(path: str, lines: list[str], text: str, before: int) -> Iterator[Ig
 
     inside = in_scalar(text)
     for number, line in enumerate(lines):
-        start = _YAML.search(line)
+        start = next((one for one in _YAML.finditer(line) if not inside(number + 1, one.start() + 1)), None)
         mark = _MARK.search(line, start.end()) if start else None
-        if not start or not mark or inside(number + 1, start.start() + 1):
+        if not start or not mark:
             continue
         own = not line[: start.start()].strip()
         first, last = _entry(lines, number) if own else (number, number)

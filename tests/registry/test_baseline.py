@@ -142,6 +142,16 @@ def test_a_place_that_cannot_be_written_is_an_error_with_the_place(look):
         baseline.write([], look / "known.json" / "x.json", [])
 
 
+def test_what_is_found_outside_of_the_scope_is_known_once_however_often_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = Path("known.json")
+    some = [Finding(rule="RG501", message="plugin 'a' fails"), Finding(rule="RG301", message="m", path="elsewhere/SKILL.md")]
+    for _ in range(3):
+        assert baseline.write(some, known, [Path("skills")]) == 2
+    assert baseline.compare(some, known, [Path("skills")]) == baseline.Compared(new=(), known=2, gone=0)
+    assert len(baseline.compare(some * 2, known, [Path("skills")]).new) == 2
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

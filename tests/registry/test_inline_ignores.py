@@ -44,6 +44,11 @@ def test_a_comment_on_its_own_line_covers_the_entry_that_follows(file):
     assert left(path, *(("TRI201", line) for line in range(1, 6))) == [("TRI201", 1), ("TRI201", 2), ("TRI201", 5)]
 
 
+def test_a_comment_behind_a_text_that_looks_like_one_counts(file):
+    path = file("skill.yaml", 'a: "# realitygap: ignore[RG102]"   # realitygap: ignore[RG101]\n')
+    assert left(path, ("RG101", 1), ("RG102", 1)) == [("RG102", 1)]
+
+
 def test_ignore_file_covers_the_file_and_a_prefix_every_rule_that_begins_with_it(file):
     path = file("skill.yaml", "a: 1\n# realitygap: ignore-file[TRI, RG102] a legacy file\nb: 1\n")
     assert left(path, ("TRI201", 1), ("TRI205", 3), ("RG102", 1), ("RG101", 1)) == [("RG101", 1)]

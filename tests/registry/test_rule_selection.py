@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,16 @@ def test_a_wrong_configuration_is_a_usage_error_that_names_the_file(look, capsys
     (look / "pyproject.toml").write_text(text)
     assert execute(["check", "look"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_guide_shows_a_configuration_that_is_one(tmp_path):
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "checking.md").read_text()
+    (block,) = re.findall(r"^```toml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(block)
+    config = read_config(tmp_path)
+    assert (config.select, config.ignore, config.warn_as_error) == (("RG", "TRI"), ("TRI205",), True)
+    assert config.baseline == tmp_path / "skills-baseline.json"
+    assert config.per_file_ignores == (("skills/legacy-*", ("RG302", "TRI")),)
 
 
 def test_an_option_replaces_what_the_configuration_says():
