@@ -6,7 +6,7 @@ Everything that a skill says is kept with its place. Where two sources disagree 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -76,14 +76,9 @@ def read_collection(path: Path, *, documents: bool = True) -> Collection:
 def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collection:
     """The skills of these folders, and the claims in these other documents."""
     readings = [read_folder(folder) for folder in folders]
-    names = {folder_of(reading): reading.record.name for reading in readings if reading.record}
+    names = {os.path.dirname(reading.record.path): reading.record.name for reading in readings if reading.record}
     others = [read_document(path, _owner(path, names)) for path in documents]
     return _collection(readings, others)
-
-
-def folder_of(reading: Reading) -> str:
-    """The folder of a skill, as messages name it."""
-    return os.path.dirname(reading.record.path) if reading.record else ""
 
 
 def survey(root: Path) -> tuple[list[Path], list[Path]]:
@@ -108,11 +103,6 @@ def _searched(parent: str, name: str) -> bool:
     if name in _SKIPPED:
         return holds_guide(os.path.join(parent, name))
     return name in SKILL_HOMES or not name.startswith(".")
-
-
-def skill_folders(root: Path) -> Iterator[Path]:
-    """Folders with a manifest or a guide, below `root` and itself, in order."""
-    yield from survey(root)[0]
 
 
 def read_folder(folder: Path) -> Reading:
