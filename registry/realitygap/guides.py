@@ -89,6 +89,11 @@ def read_plain(path: Path, most: int) -> tuple[bytes, bool]:
     return raw[:most], len(raw) <= most
 
 
+def holds_guide(folder: str) -> bool:
+    """Whether a folder is a skill's, whatever it is called: a skill may have the name `build`."""
+    return any(os.path.isfile(os.path.join(folder, name)) for name in GUIDES)
+
+
 def split_frontmatter(text: str) -> tuple[str | None, int]:
     """The text between the lines `---` at the start, None where there is none, and the line on which the body begins."""
     if not text.startswith("---"):

@@ -81,6 +81,16 @@ def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
     assert rules(tmp_path) == [("TRI219", "unworld", 1)]
 
 
+def test_a_skill_may_have_the_name_of_a_folder_that_is_passed_over(tmp_path: Path) -> None:
+    for place in ("skills/build", "skills/target", "node_modules/other", ".git/hooks", "env/lib/walk"):
+        skill(tmp_path, place, f"---\nname: {Path(place).name}\ndescription: x\n---\n\nText.\n")
+    (tmp_path / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    # A folder of packages holds guides of others; one that is called so and has a guide itself is a skill.
+    assert [name for rule, name, _ in rules(tmp_path)] == ["build", "target"]
+    report = check_paths([tmp_path], Registry([], []))
+    assert report.documents == 2
+
+
 def test_a_claim_in_another_document_of_the_collection_is_found(tmp_path: Path) -> None:
     skill(tmp_path, "a", guide("a", 1))
     skill(tmp_path, "b", guide("b", 1))
@@ -105,7 +115,8 @@ def test_one_folder_alone_says_nothing_about_what_may_lie_beside_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "kind", ["alias bomb", "large", "one line", "not utf-8", "loop", "dangling", "folder", "pipe", "nul", "deep", "no permission"]
+    "kind",
+    ["alias bomb", "large", "one line", "not utf-8", "loop", "dangling", "folder", "pipe", "nul", "backtracking", "deep", "no permission"],
 )
 def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: str) -> None:
     skill(tmp_path, "good", guide("good", 1, "good (+1) ⊗ bad (-1) = 0 ✓"))
@@ -132,6 +143,10 @@ def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: st
     elif kind == "pipe":
         os.mkfifo(file)
         os.mkfifo(tmp_path / "README.md")
+    elif kind == "backtracking":
+        nasty = ["*", "`", "[", "(", "-", ".", "_", "#", " ", "| ", "0 + ", "a ", "a-", "(0)", "[x]", "\t", "⊗", "skill://", "=", "a(0) + "]
+        body = "".join(f"⊗ {one * (12_000 // len(one))} x (0) + y\n\n| Trit | {one * 2_000} |\n|---|{one * 9_000}x\n\n" for one in nasty)
+        file.write_text(guide("bad", -1, body))
     elif kind == "nul":
         file.write_bytes(b"---\nname: bad\x00\ntrit: -1\n---\n\x00\x00\n")
     elif kind == "deep":

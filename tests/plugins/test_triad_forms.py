@@ -98,6 +98,8 @@ def test_each_row_of_a_table_with_a_column_for_each_role_is_a_claim() -> None:
     "text",
     [
         "1 + 1 = 2",
+        "fib(1) + fib(0) = 1",
+        "assert add(0), sub(0) == 0",
         "the epochs 0 - 1 = x",
         "tests (32), GF(3) conservation",
         "Categorical: (-7) + 0 + 1 = -6 ≡ 0 (mod 3) ✓",

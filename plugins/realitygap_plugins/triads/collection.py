@@ -6,7 +6,7 @@ Everything that a skill says is kept with its place. Where two sources disagree 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, SKILL_HOMES, read_plain
+from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, SKILL_HOMES, holds_guide, read_plain
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord
 from realitygap_plugins.triads.guide_reader import GuideReading, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
@@ -76,14 +76,9 @@ def read_collection(path: Path, *, documents: bool = True) -> Collection:
 def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collection:
     """The skills of these folders, and the claims in these other documents."""
     readings = [read_folder(folder) for folder in folders]
-    names = {folder_of(reading): reading.record.name for reading in readings if reading.record}
+    names = {os.path.dirname(reading.record.path): reading.record.name for reading in readings if reading.record}
     others = [read_document(path, _owner(path, names)) for path in documents]
     return _collection(readings, others)
-
-
-def folder_of(reading: Reading) -> str:
-    """The folder of a skill, as messages name it."""
-    return os.path.dirname(reading.record.path) if reading.record else ""
 
 
 def survey(root: Path) -> tuple[list[Path], list[Path]]:
@@ -92,8 +87,11 @@ def survey(root: Path) -> tuple[list[Path], list[Path]]:
     folders: list[Path] = []
     others: list[Path] = []
     for folder, subfolders, files in os.walk(root, followlinks=False):
-        subfolders[:] = sorted(name for name in subfolders if name not in _SKIPPED and (name in SKILL_HOMES or not name.startswith(".")))
+        subfolders[:] = sorted(name for name in subfolders if _searched(folder, name))
         names = set(files)
+        if "pyvenv.cfg" in names:
+            subfolders.clear()
+            continue
         guide = next((name for name in GUIDES if name in names), None)
         if MANIFEST in names or guide:
             folders.append(Path(folder))
@@ -101,9 +99,10 @@ def survey(root: Path) -> tuple[list[Path], list[Path]]:
     return folders, others
 
 
-def skill_folders(root: Path) -> Iterator[Path]:
-    """Folders with a manifest or a guide, below `root` and itself, in order."""
-    yield from survey(root)[0]
+def _searched(parent: str, name: str) -> bool:
+    if name in _SKIPPED:
+        return holds_guide(os.path.join(parent, name))
+    return name in SKILL_HOMES or not name.startswith(".")
 
 
 def read_folder(folder: Path) -> Reading:

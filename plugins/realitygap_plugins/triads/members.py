@@ -12,8 +12,9 @@ from realitygap_plugins.triads.notation import SYMBOLS, NotATrit, read_trit
 
 _ROUND = "⊕⊖○⊙◯"
 # A name has a letter, so that the 9 of `9(+1)` is none. No dot or colon at its end.
-_NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]*[^\W\d_])[\w@](?:[\w.:@/#-]*\w)?"
-_QUOTE = r"(?:\*\*|__|`|\*)*"
+# Every repetition is bounded, so that no line makes the search go back and forth for long.
+_NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]{0,40}[^\W\d_])[\w@](?:[\w.:@/#-]{0,120}\w)?"
+_QUOTE = r"[*`]{0,4}"
 _PLACEHOLDER = r"\[[^\]\[\n|]{1,60}\](?!\()"
 _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
 _NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[+{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
@@ -27,6 +28,9 @@ _MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?")
 _TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
+
+
+_SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,19 @@ def named_groups(text: str) -> Iterator[RawClaim]:
             continue
         assertions, stop = read_assertions(text, end)
         position = max(stop, end)
+        if "⊗" not in marks and _calls(text, first.start(), end, assertions):
+            continue
         stated = sum(not _bare(member) for member in members)
         if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
             form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
             yield RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position)
+
+
+def _calls(text: str, start: int, end: int, assertions: tuple[Assertion, ...]) -> bool:
+    """Whether these are calls of functions, as in `f(1) + g(0) = 1` or `f(0) + g(0) == 0`: no sign, and nothing said of a balance."""
+    if _SIGN.search(text, start, end):
+        return False
+    return text[end:].lstrip().startswith("==") or not any(one.kind != "sum" for one in assertions)
 
 
 def _member(match: re.Match[str]) -> Member:

@@ -19,7 +19,6 @@ SUM_WITHIN = 3
 """Lines below a table in which its sum may stand."""
 MAX_ROWS = 500
 
-_RULE = re.compile(r"^[\s|:+-]*-[\s|:+-]*$")
 _CELL = re.compile(r"(?<!\\)\|")
 _TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
 _NAME_HEADERS = ("skill", "skills", "name", "member", "component", "mcp", "agent", "sub-skill", "tool", "server")
@@ -34,7 +33,7 @@ _SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|GF\(3\)|bala
 _SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
 _CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(?:not|un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)", re.IGNORECASE)
-_CLEAN = re.compile(r"\[([^\]]*)\]\([^)]*\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
+_CLEAN = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
 _CONDITION = re.compile(r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|must|should|needs? to)\b", re.IGNORECASE)
 _LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
 
@@ -52,7 +51,7 @@ def table_groups(text: Text, candidates: Iterable[int]) -> Iterator[TableClaim]:
     """Groups in the tables whose header is one of the candidate lines."""
     for number in candidates:
         header = text.line(number)
-        if header.count("|") < 2 or not _RULE.match(text.line(number + 1)) or "-" not in text.line(number + 1):
+        if header.count("|") < 2 or not _is_rule(text.line(number + 1)):
             continue
         cells = _cells(header)
         rows = list(_rows(text, number + 2))
@@ -157,6 +156,11 @@ def _context(text: Text, header: int) -> tuple[Assertion, ...]:
     if _NEGATED.search(shown):
         return ()
     return (Assertion(kind="balanced"),) if re.search(r"balanc|conserv|[=≡]\s*0", shown, re.IGNORECASE) else ()
+
+
+def _is_rule(line: str) -> bool:
+    """Whether this is the line below the header of a table: `|---|:-:|`."""
+    return "-" in line and "|" in line and not line.strip("|:-+ \t")
 
 
 def _role_columns(cells: list[str]) -> dict[int, int]:
