@@ -21,7 +21,7 @@ from realitygap.errors import Explained
 from realitygap.pipeline import output_schema
 from realitygap_server import arguments as checking
 from realitygap_server import task_extension
-from realitygap_server.answers import answer_about, refusal
+from realitygap_server.answers import answer_about, refusal, short
 from realitygap_server.completions import Completions
 from realitygap_server.guard import guard
 from realitygap_server.guides import Guides
@@ -214,7 +214,7 @@ class Bridge:
 
     def _reporter(self, ctx: ServerRequestContext[Any]) -> Report:
         async def report(fraction: float, message: str) -> None:
-            await ctx.session.report_progress(fraction, 1.0, message or None)
+            await ctx.session.report_progress(fraction, 1.0, short(message) or None)
 
         return report
 
