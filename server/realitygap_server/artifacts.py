@@ -98,6 +98,7 @@ def read(path: Path, *, offset: int = 0, limit: int = LARGEST_WINDOW) -> Text | 
         if mime_type == "image/png" and max(struct.unpack(">II", data[16:24].ljust(8, b"\0"))) > LONGEST_SIDE:
             return Binary(size=size)
         return Image(data=base64.b64encode(data).decode("ascii"), mime_type=mime_type, size=size)
+    offset = min(offset, size)
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read(limit)

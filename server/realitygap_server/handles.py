@@ -29,7 +29,13 @@ _WAIT = {
     "description": "Seconds to wait for the end of the run.",
     "x-unit": "s",
 }
-_OFFSET = {"type": "integer", "minimum": 0, "default": 0, "description": "Where to begin; next_offset of the answer before."}
+_OFFSET = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 2**53,
+    "default": 0,
+    "description": "Where to begin; next_offset of the answer before.",
+}
 _LIMIT = {
     "type": "integer",
     "minimum": 100,
