@@ -108,7 +108,7 @@ def _named_by_model(top: Path) -> Iterator[tuple[str, Path]]:
     for word in sorted({value for found in names.values() for attribute, value in found if _CERTAIN.search(attribute)}):
         plain = Path(_plain(word))
         if plain.is_absolute() or word not in there:
-            yield from ((word, folder / plain) for folder in folders)
+            yield from ((word, path) for path in {folder / plain for folder in folders})
 
 
 def _attributes(file: Path) -> list[tuple[str, str]]:
