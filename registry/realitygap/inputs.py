@@ -129,7 +129,7 @@ def prepare(skill: Skill, given: Mapping[str, Any], assets: Assets, base: Path |
     what was given.
     """
     check_names(given, skill)
-    inputs = with_defaults(given, skill.input_schema)
+    inputs = with_defaults(whole_numbers(given, skill.input_schema), skill.input_schema)
     missing = [name for name in skill.input_schema.get("required", ()) if name not in inputs]
     if missing:
         schema = properties_of(skill.input_schema)[missing[0]]
@@ -139,6 +139,19 @@ def prepare(skill: Skill, given: Mapping[str, Any], assets: Assets, base: Path |
         )
     validate(inputs, skill.input_schema, "input")
     return resolve(inputs, skill.input_schema, assets, base)
+
+
+def whole_numbers(value: Any, schema: Schema) -> Any:
+    """The value with `3.0` as 3 where the schema says integer: to JSON Schema both are one."""
+    if isinstance(value, float):
+        kinds = {kind for part in _variants(schema) for kind in types_of(part)}
+        return int(value) if value.is_integer() and "integer" in kinds and "number" not in kinds else value
+    if isinstance(value, list):
+        items: Schema = next((part["items"] for part in _variants(schema) if isinstance(part.get("items"), Mapping)), {})
+        return [whole_numbers(item, items) for item in value] if items else value
+    if isinstance(value, Mapping):
+        return {key: whole_numbers(item, _schema_of(key, schema)) for key, item in value.items()}
+    return value
 
 
 def with_defaults(given: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
@@ -269,15 +282,17 @@ def _map_paths(name: str, value: Any, schema: Schema, change: Callable[[str, str
         items: Schema = next((part["items"] for part in _variants(schema) if isinstance(part.get("items"), Mapping)), {})
         return [_map_paths(f"{name}[{index}]", item, items, change) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        parts = list(_variants(schema))
-        result = {}
-        for key, item in value.items():
-            below = next((properties_of(part)[key] for part in parts if key in properties_of(part)), None)
-            others = (part.get("additionalProperties") for part in parts)
-            extra: Schema = next((part for part in others if isinstance(part, Mapping)), {})
-            result[key] = _map_paths(f"{name}.{key}", item, below if below is not None else extra, change)
-        return result
+        return {key: _map_paths(f"{name}.{key}", item, _schema_of(key, schema), change) for key, item in value.items()}
     return value
+
+
+def _schema_of(key: str, schema: Schema) -> Schema:
+    """The schema of one value of a mapping; empty where there is none."""
+    parts = list(_variants(schema))
+    below = next((properties_of(part)[key] for part in parts if key in properties_of(part)), None)
+    if below is not None:
+        return below
+    return next((extra for part in parts if isinstance(extra := part.get("additionalProperties"), Mapping)), {})
 
 
 def _variants(schema: Schema) -> Iterator[Schema]:

@@ -15,14 +15,15 @@ from realitygap.pipeline import output_schema
 from realitygap.runs import RunStatus
 from realitygap.workspace import read_json
 from realitygap_server import next_steps
+from realitygap_server.sizes import clipped, cost
 
 LARGEST_ANSWER = 18_000
-"""Characters of outputs in one answer. With all else that an answer holds, it stays below 10,000 tokens."""
+"""Characters (`sizes.cost`) of outputs in one answer. With all else that an answer holds, it stays below 10,000 tokens."""
 MOST_WARNINGS, MOST_STEPS, MOST_OMITTED = 8, 30, 16
 """Of each in one answer; what is left out is counted."""
 LONGEST_LIST = 2_500
 """Characters of the names of artifacts."""
-_LONGEST_SUMMARY, _LONGEST_TEXT, _LONGEST_WARNING = 1_500, 800, 250
+_LONGEST_SUMMARY, _LONGEST_TEXT, _LONGEST_WARNING, _LONGEST_REFUSAL = 1_500, 800, 250, 6_000
 _CRASH = re.compile(r"killed by SIG[A-Z]+|ended with code -?\d+|[A-Za-z]+(?:Error|Exception|Exit)(?=:|$)")
 _POLL_RANGE_S = (3.0, 30.0)
 
@@ -52,7 +53,7 @@ def outcome(result: Mapping[str, Any], status: RunStatus, registry: Registry, of
         "state": status.state,
         "seconds": result["seconds"],
         "cached": result["cached"],
-        "summary": _clipped(_summary(result, status, error), _LONGEST_SUMMARY),
+        "summary": clipped(_summary(result, status, error), _LONGEST_SUMMARY),
         "outputs": outputs,
         "units": _units_of(status.skill, outputs, registry),
         "artifacts": artifacts(result["artifacts"]),
@@ -95,13 +96,13 @@ def _units_of(skill: str, outputs: Mapping[str, Any], registry: Registry) -> dic
 
 def told_warnings(warnings: Sequence[str]) -> list[str]:
     """The warnings that fit, and how many there are besides."""
-    told = [_clipped(one, _LONGEST_WARNING) for one in warnings[:MOST_WARNINGS]]
+    told = [short(one) for one in warnings[:MOST_WARNINGS]]
     return told if len(warnings) <= MOST_WARNINGS else [*told, f"and {len(warnings) - MOST_WARNINGS} more"]
 
 
 def fitting(outputs: Mapping[str, Any], run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The outputs that fit into one answer, the smallest first, and for the others how to read them."""
-    sizes = {name: len(json.dumps(value, ensure_ascii=False)) for name, value in outputs.items()}
+    sizes = {name: cost(value) for name, value in outputs.items()}
     kept: set[str] = set()
     left = LARGEST_ANSWER
     for name in sorted(sizes, key=lambda one: sizes[one]):
@@ -121,7 +122,7 @@ def artifacts(paths: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     left = LONGEST_LIST
     for name, path in sorted(paths.items()):
-        left -= len(name) + 12
+        left -= cost(name) + 10
         if left < 0:
             break
         place = Path(path)
@@ -129,11 +130,16 @@ def artifacts(paths: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def short(text: str) -> str:
+    """A text that is one of many in an answer."""
+    return clipped(text, _LONGEST_WARNING)
+
+
 def progress(status: RunStatus) -> dict[str, Any]:
     """How far a run is; of many steps the latest."""
     return {
         "fraction": status.progress,
-        "message": _clipped(status.message, _LONGEST_WARNING),
+        "message": short(status.message),
         "eta_s": status.eta,
         "steps": [
             {
@@ -141,7 +147,7 @@ def progress(status: RunStatus) -> dict[str, Any]:
                 "skill": step.skill,
                 "state": step.state,
                 "seconds": step.seconds,
-                "summary": _clipped(step.summary, _LONGEST_WARNING),
+                "summary": short(step.summary),
             }
             for step in status.steps[-MOST_STEPS:]
         ],
@@ -171,9 +177,9 @@ def answer_about(document: dict[str, Any]) -> t.CallToolResult:
 
 def refusal(message: str, *, hint: str | None = None, where: str | None = None) -> t.CallToolResult:
     """An error that the model can mend: what, where, what to do."""
-    lines = [f"{where}: {message}" if where else message]
+    lines = [clipped(f"{where}: {message}" if where else message, _LONGEST_REFUSAL)]
     if hint:
-        lines.append(f"hint: {hint}")
+        lines.append(clipped(f"hint: {hint}", _LONGEST_SUMMARY))
     return t.CallToolResult(content=[t.TextContent(text="\n".join(lines))], is_error=True)
 
 
@@ -187,7 +193,7 @@ def told_error(error: Mapping[str, Any] | None, status: RunStatus) -> dict[str, 
         return None
     outcome = read_json(status.folder / "outcome.json")
     if not isinstance(outcome, Mapping) or outcome.get("kind") != "crash":
-        return {name: _clipped(value, _LONGEST_TEXT) if isinstance(value, str) else value for name, value in error.items()}
+        return {name: clipped(value, _LONGEST_TEXT) if isinstance(value, str) else value for name, value in error.items()}
     kind = _CRASH.search(str(error["message"]))
     steps = ", ".join(step.id for step in status.steps if step.state == "failed") or status.skill
     return {
@@ -212,11 +218,7 @@ def _how_far(status: RunStatus) -> str:
     share = f"{status.progress:.0%} done" if status.progress is not None else "begun"
     parts = [f"{share} after {status.seconds or 0:.0f} s"]
     if now:
-        parts.append(f"now: {', '.join(now)}" + (f" ({status.message})" if status.message else ""))
+        parts.append(f"now: {', '.join(now)}" + (f" ({short(status.message)})" if status.message else ""))
     if done:
         parts.append(f"finished: {', '.join(done)}")
-    return "; ".join(parts)
-
-
-def _clipped(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return clipped("; ".join(parts), _LONGEST_SUMMARY)

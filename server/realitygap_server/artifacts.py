@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from realitygap.errors import InputError
+from realitygap_server.sizes import beginning, cost
 
 IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 LARGEST_IMAGE = 3_500_000
@@ -19,7 +20,7 @@ LARGEST_IMAGE = 3_500_000
 LONGEST_SIDE = 8_000
 """Pixels of a PNG; clients refuse larger ones."""
 LARGEST_WINDOW = 20_000
-"""Characters of text in one answer: about 5,000 tokens."""
+"""Characters (`sizes.cost`) of text in one answer: about 5,000 tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def window(found: Iterable[str], *, offset: int, limit: int) -> tuple[list[str],
     """The names from `offset` on that fit into `limit` characters, at least one, and where the next window begins."""
     kept: list[str] = []
     for name in islice(found, offset, None):
-        limit -= len(name) + 4
+        limit -= cost(name) + 2
         if kept and limit < 0:
             return kept, offset + len(kept)
         kept.append(name)
@@ -97,6 +98,7 @@ def read(path: Path, *, offset: int = 0, limit: int = LARGEST_WINDOW) -> Text | 
         if mime_type == "image/png" and max(struct.unpack(">II", data[16:24].ljust(8, b"\0"))) > LONGEST_SIDE:
             return Binary(size=size)
         return Image(data=base64.b64encode(data).decode("ascii"), mime_type=mime_type, size=size)
+    offset = min(offset, size)
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read(limit)
@@ -107,7 +109,8 @@ def read(path: Path, *, offset: int = 0, limit: int = LARGEST_WINDOW) -> Text | 
         return Binary(size=size)
     if "\0" in text:
         return Binary(size=size)
-    end = offset + len(whole)
+    text = beginning(text, limit)
+    end = offset + len(text.encode())
     return Text(text=text, offset=offset, next_offset=end if end < size else None, size=size)
 
 

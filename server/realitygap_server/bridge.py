@@ -18,10 +18,11 @@ from mcp.types import INVALID_PARAMS
 
 from realitygap.discovery import Registry
 from realitygap.errors import Explained
+from realitygap.inputs import whole_numbers
 from realitygap.pipeline import output_schema
 from realitygap_server import arguments as checking
 from realitygap_server import task_extension
-from realitygap_server.answers import answer_about, refusal
+from realitygap_server.answers import answer_about, refusal, short
 from realitygap_server.completions import Completions
 from realitygap_server.guard import guard
 from realitygap_server.guides import Guides
@@ -145,22 +146,21 @@ class Bridge:
 
     async def call_tool(self, ctx: ServerRequestContext[Any], params: t.CallToolRequestParams) -> t.CallToolResult | dict[str, Any]:
         """The answer of a tool. One that is not offered is not called, whoever knows its name."""
-        given = dict(params.arguments or {})
         skill, other = self.skills.get(params.name), self.handles.tools.get(params.name)
         if skill is None and other is None:
             known = params.name in (*self.tool_names.values(), *self.handles.names)
             raise MCPError(INVALID_PARAMS, f"Tool not offered by this server: {params.name}" if known else f"Unknown tool: {params.name}")
         try:
+            schema = self.input_schema(params.name) or {}
+            given: dict[str, Any] = whole_numbers(params.arguments or {}, schema)
+            if wrong := checking.not_finite(given) or checking.problems(given, schema):
+                return _wrong(params.name, wrong)
             if skill is not None:
-                if wrong := checking.problems(given, skill.tool.input_schema):
-                    return _wrong(params.name, wrong)
                 if skill.skill.runtime == "long" and task_extension.declared(ctx):
                     return await self.tasks.created(await self.start(skill, given))
                 return self._checked(skill.tool, await self.run(skill, given, self._reporter(ctx)))
             assert other is not None
             tool, handler = other
-            if wrong := checking.problems(given, tool.input_schema):
-                return _wrong(params.name, wrong)
             return self._checked(tool, await handler(given, self._reporter(ctx)))
         except MCPError:
             raise
@@ -214,7 +214,7 @@ class Bridge:
 
     def _reporter(self, ctx: ServerRequestContext[Any]) -> Report:
         async def report(fraction: float, message: str) -> None:
-            await ctx.session.report_progress(fraction, 1.0, message or None)
+            await ctx.session.report_progress(fraction, 1.0, short(message) or None)
 
         return report
 

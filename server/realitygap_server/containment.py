@@ -8,7 +8,8 @@ names in turn (`named_files`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from realitygap.skill import Skill
 from realitygap_server.named_files import ARCHIVES, Unreadable, files_named_by
 
 MOST_ENTRIES = 20_000
-"""Files and folders looked at in one folder."""
+"""Files looked through in one folder."""
+MOST_WALKED = 500_000
+"""Files and folders of which it is seen whether they are links."""
+_LOGS = (".csv", ".tsv", ".parquet", ".npz", ".npy", ".h5", ".hdf5", ".pt", ".onnx")
+"""Files that name no others, unless somebody says that they do."""
+_INTERPRETER = re.compile(r"python[0-9.]*")
 
 
 class Containment:
@@ -70,14 +76,41 @@ class Containment:
             return text
         if not self.allows(path):
             raise self._outside(f"input '{name}'")
-        for place in self._below(path, name):
-            if not self.allows(place):
-                raise self._outside(f"input '{name}': '{place.relative_to(path)}' in it")
-            if place != path and place.suffix.lower() in ARCHIVES:
-                continue  # it lies there, and nobody has named it
-            if place.is_file() and not place.resolve().is_relative_to(self.home / "runs"):
-                self._look_inside(place, name)
+        if path.is_dir():
+            self._look_at_folder(path, name)
+        elif path.is_file() and not self._made(path):
+            self._look_inside(path, name)
         return text
+
+    def _look_at_folder(self, root: Path, name: str) -> None:
+        """Its links, also those in hidden folders, which some skills search; and what its files name, but for those of the workspace as a
+        whole, which may be large."""
+        walked = looked = 0
+        inside = root != self.workspace
+        for folder, folders, files in os.walk(root, followlinks=False):
+            place = Path(folder)
+            hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
+            folders[:] = [one for one in folders if one != ".git" and (place / one != self._apart or root == self._apart)]
+            walked += len(folders) + len(files)
+            if walked > MOST_WALKED:
+                raise self._too_many(name, MOST_WALKED)
+            for entry in [*folders, *files]:
+                one = place / entry
+                if one.is_symlink() and not self.allows(one) and not _is_interpreter(one):
+                    raise self._outside(f"input '{name}': '{one.relative_to(root)}' in it")
+            for file in files:
+                one = place / file
+                if not inside or hidden or one.suffix.lower() in (*ARCHIVES, *_LOGS):
+                    continue  # it lies there, and nobody has named it
+                looked += 1
+                if looked > MOST_ENTRIES:
+                    raise self._too_many(name, MOST_ENTRIES)
+                if one.is_file() and not self._made(one):
+                    self._look_inside(one, name)
+
+    def _made(self, path: Path) -> bool:
+        """Whether a run has put it out."""
+        return path.resolve().is_relative_to(self.home / "runs")
 
     def _look_inside(self, file: Path, name: str) -> None:
         try:
@@ -87,22 +120,17 @@ class Containment:
         except Unreadable as error:
             raise InputError(f"input '{name}': {error}", where=file.name) from None
 
-    def _below(self, path: Path, name: str) -> Iterator[Path]:
-        """The path itself, and all that a folder holds; of the workspace as a whole, which may be large, itself alone."""
-        yield path
-        if not path.is_dir() or path == self.workspace:
-            return
-        count = 0
-        for folder, folders, files in os.walk(path, followlinks=False):
-            folders[:] = [one for one in folders if not one.startswith(".")]
-            for entry in [*folders, *files]:
-                count += 1
-                if count > MOST_ENTRIES:
-                    raise InputError(f"input '{name}': the folder has more than {MOST_ENTRIES} entries", hint="name what is meant in it")
-                yield Path(folder, entry)
+    def _too_many(self, name: str, most: int) -> InputError:
+        return InputError(f"input '{name}': the folder has more than {most} entries", hint="name what is meant in it")
 
     def _outside(self, what: str) -> InputError:
         return InputError(
             f"{what} leads out of the workspace",
             hint=f"files are read below {self.workspace} alone; copy what is needed there, or serve another folder with --workspace",
         )
+
+
+def _is_interpreter(link: Path) -> bool:
+    """Whether it is the link to Python that every virtual environment has. No skill reads it."""
+    folder = link.parent
+    return folder.name == "bin" and bool(_INTERPRETER.fullmatch(link.name)) and (folder.parent / "pyvenv.cfg").is_file()

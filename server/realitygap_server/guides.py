@@ -82,8 +82,6 @@ class Guides:
         raise InputError("no such file of a skill")
 
     async def skills_list(self, ctx: ServerRequestContext[Any], params: t.PaginatedRequestParams) -> dict[str, Any]:
-        if params.cursor is not None:
-            raise MCPError(INVALID_PARAMS, "Invalid cursor")
         entries = []
         for name in self.names():
             try:

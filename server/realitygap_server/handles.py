@@ -15,6 +15,7 @@ from realitygap_server import artifacts, tables
 from realitygap_server.answers import answer, handle, outcome
 from realitygap_server.guides import Guides
 from realitygap_server.jobs import Jobs, Report
+from realitygap_server.sizes import beginning
 from realitygap_server.tools import LONGEST_WAIT_S, STATES, run_schema
 
 Handler = Callable[[Mapping[str, Any], Report | None], Awaitable[t.CallToolResult]]
@@ -28,7 +29,13 @@ _WAIT = {
     "description": "Seconds to wait for the end of the run.",
     "x-unit": "s",
 }
-_OFFSET = {"type": "integer", "minimum": 0, "default": 0, "description": "Where to begin; next_offset of the answer before."}
+_OFFSET = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 2**53,
+    "default": 0,
+    "description": "Where to begin; next_offset of the answer before.",
+}
 _LIMIT = {
     "type": "integer",
     "minimum": 100,
@@ -87,12 +94,13 @@ class Handles:
             raise unknown("output", name, outputs)
         text = json.dumps(outputs[name], ensure_ascii=False, indent=1)
         offset, limit = arguments.get("offset", 0), arguments.get("limit", artifacts.LARGEST_WINDOW)
-        end = offset + limit
+        part = beginning(text[offset : offset + limit], limit)
+        end = offset + len(part)
         return answer(
             {
                 "run_id": run_id,
                 "output": name,
-                "json": text[offset:end],
+                "json": part,
                 "offset": offset,
                 "next_offset": end if end < len(text) else None,
                 "characters": len(text),
@@ -166,11 +174,10 @@ class Handles:
 
     async def guide_read(self, arguments: Mapping[str, Any], report: Report | None) -> t.CallToolResult:
         name, text = self.guides.text(arguments["skill"])
-        offset = arguments.get("offset", 0)
-        end = offset + arguments.get("limit", artifacts.LARGEST_WINDOW)
-        return answer(
-            {"skill": name, "guide": text[offset:end], "offset": offset, "next_offset": end if end < len(text) else None, "size": len(text)}
-        )
+        offset, limit = arguments.get("offset", 0), arguments.get("limit", artifacts.LARGEST_WINDOW)
+        part = beginning(text[offset : offset + limit], limit)
+        end = offset + len(part)
+        return answer({"skill": name, "guide": part, "offset": offset, "next_offset": end if end < len(text) else None, "size": len(text)})
 
     async def artifact(self, run_id: str, name: str) -> Path:
         """The file or folder of an artifact: by its name in the result, by that of a file in it, or by its path in the run's folder.

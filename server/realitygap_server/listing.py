@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import mcp.types as t
+from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
+from mcp.types import INVALID_PARAMS
 from mcp.types.methods import serialize_server_result
 
 LIST = "tools/list"
@@ -34,6 +36,9 @@ class KeptList:
             except Exception:  # whoever asks for the list is told so
                 log.info("the list of tools could not be made beforehand", exc_info=True)
             return answer
+        if ctx.method.endswith("/list") and (ctx.params or {}).get("cursor") is not None:
+            # Every list comes as one page, so no cursor was ever given.
+            raise MCPError(INVALID_PARAMS, "Invalid cursor")
         # With other parameters, or before a handshake, whoever is behind this one decides.
         ordinary = ctx.method == LIST and set(ctx.params or ()) <= {"_meta"} and ctx.session.client_capabilities is not None
         if not ordinary:

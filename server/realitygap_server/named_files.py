@@ -6,7 +6,6 @@ something else. So every attribute that may hold a path counts, also in a commen
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +14,21 @@ from typing import Any
 from realitygap.errors import InputError
 
 LARGEST_MODEL = 64 * 1024 * 1024
-"""Bytes of an XML file that is still looked through."""
+"""Bytes of a model that is still looked through."""
 ARCHIVES = (".zip", ".mjz")
 """What the simulator takes as a model although it is a folder in a file."""
-_SNIFFED = 4096
-_DOCUMENTS = (".yaml", ".yml", ".json")
-_LONGEST_PATH = 4096
-_ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_CHUNK = 1 << 20
+_ATTRIBUTE = re.compile(r"(?<![\w:.-])([\w:.-]+)\s*=\s*(?=\"([^\"]*)\"|'([^']*)')")
+"""Matches overlap: a quote that is opened in a comment must not swallow what comes after it."""
 _FILE = re.compile(r"file|^(value|uri|url|path|content)$", re.IGNORECASE)
 _FOLDER = re.compile(r".dir$", re.IGNORECASE)
+_CERTAIN = re.compile(r"file|.dir$", re.IGNORECASE)
+"""Attributes that hold nothing but paths."""
+_GIVEN = re.compile(rb"=[\"']")
+_NAME = re.compile(rb"(file|dir|value|ur[il]|path|content)[\w:.-]{0,32}$", re.IGNORECASE)
+_LONGEST_NAME = 64
+_REFERENCE = re.compile(r"&(?:#(?:x([0-9a-fA-F]+)|([0-9]+))|(amp|lt|gt|quot|apos));")
+_LETTERS = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _ENCODING = re.compile(r"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
 
 
@@ -32,27 +37,51 @@ class Unreadable(Exception):
 
 
 def files_named_by(file: Path) -> Iterator[tuple[str, Path]]:
-    """What the file says and the existing file or folder that it may mean, also through other files. Raises Unreadable."""
-    if _is_xml(file):
+    """What the file says and the file or folder that it may mean, also through other files. Raises Unreadable.
+
+    Whatever its suffix, and also where nothing is there and what it says can only be a path: the answer must not tell.
+    """
+    yield from _named_by(file, {file.resolve()})
+
+
+def _named_by(file: Path, seen: set[Path]) -> Iterator[tuple[str, Path]]:
+    xml = _is_xml(file)
+    if xml or _holds_paths(file):
         yield from _named_by_model(file)
-    elif file.suffix.lower() in _DOCUMENTS:
-        yield from _named_by_document(file, {file.resolve()})
+    if not xml:
+        yield from _named_by_document(file, seen)
 
 
 def _is_xml(file: Path) -> bool:
     if file.suffix.lower() in ARCHIVES:
         raise Unreadable("an archive is not looked through; unpack it")
     with file.open("rb") as opened:
-        start = opened.read(_SNIFFED)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        # UTF-16: two readers would see two files.
-        raise Unreadable("it is not UTF-8")
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") or file.suffix.lower() in (".xml", ".urdf", ".mjcf")
+        start = opened.read(_CHUNK)
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            # UTF-16: two readers would see two files.
+            raise Unreadable("it is not UTF-8")
+        start = start.removeprefix(b"\xef\xbb\xbf")
+        while start and not (start := start.lstrip()):
+            start = opened.read(_CHUNK)
+    return start.startswith(b"<") or file.suffix.lower() in (".xml", ".urdf", ".mjcf")
+
+
+def _holds_paths(file: Path) -> bool:
+    """Whether there is an attribute that may hold a path: the simulator reads a model also where other text comes before it."""
+    rest = b""
+    with file.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            packed = rest + b"".join(chunk.split())
+            for hit in _GIVEN.finditer(packed):
+                if _NAME.search(packed, max(0, hit.start() - _LONGEST_NAME), hit.start()):
+                    return True
+            rest = packed[-_LONGEST_NAME - 2 :]
+    return False
 
 
 def _named_by_model(top: Path) -> Iterator[tuple[str, Path]]:
     """An include may be meant from the first model's folder or from that of the file that has it, a mesh also from the folders that any
-    of them sets: each that exists counts."""
+    of them sets: each that exists counts. Where none does, or the path is absolute, it counts by its text."""
     names: dict[Path, list[tuple[str, str]]] = {top: _attributes(top)}
     given: set[Path] = set()
     while True:
@@ -60,41 +89,68 @@ def _named_by_model(top: Path) -> Iterator[tuple[str, Path]]:
         told = [value for found in names.values() for attribute, value in found if _FOLDER.search(attribute)]
         folders = {base / part for base in bases for value in told for part in _spellings(value)} | bases
         fresh: list[tuple[str, Path]] = []
+        there: set[str] = set()
         for word in {value for found in names.values() for _, value in found}:
-            fresh += [(word, folder / part) for folder in folders for part in _spellings(word)]
-        fresh = [(word, path) for word, path in fresh if path not in given and _exists(path)]
+            existing = {path for folder in folders for part in _spellings(word) if _exists(path := folder / part)}
+            there |= {word} if existing else set()
+            fresh += [(word, path) for path in existing if path not in given]
         if not fresh:
-            return
+            break
         for word, path in sorted(fresh, key=lambda one: str(one[1])):
             if path in given:
                 continue
             given.add(path)
             yield word, path
             real = path.resolve()
-            if real.is_file() and real not in names and _is_xml(real):
+            # Whatever its suffix: an include reads a file called `leg.stl` too.
+            if real.is_file() and real not in names and (_is_xml(real) or _holds_paths(real)):
                 names[real] = _attributes(real)
+    for word in sorted({value for found in names.values() for attribute, value in found if _CERTAIN.search(attribute)}):
+        plain = Path(_plain(word))
+        if plain.is_absolute() or word not in there:
+            yield from ((word, path) for path in {folder / plain for folder in folders})
 
 
 def _attributes(file: Path) -> list[tuple[str, str]]:
-    """Attributes of an XML file that may hold a path, with their values."""
+    """Attributes of a model that may hold a path, with their values."""
     if file.stat().st_size > LARGEST_MODEL:
         raise Unreadable(f"a model of more than {LARGEST_MODEL >> 20} MB is not looked through")
+    xml = _is_xml(file)
     try:
-        text = file.read_bytes().decode("utf-8")
+        text = file.read_bytes().decode("utf-8", "strict" if xml else "surrogateescape")
     except UnicodeDecodeError:
         raise Unreadable("it is not UTF-8") from None
+    if xml:
+        _require_plain(text)
+    found = []
+    for attribute, double, single in _ATTRIBUTE.findall(text):
+        if _FILE.search(attribute) or _FOLDER.search(attribute):
+            value = _REFERENCE.sub(_letter, re.sub("\r\n?|\n\r", "\n", double or single))
+            if value and "\0" not in value:
+                found.append((attribute, value))
+    return found
+
+
+def _require_plain(text: str) -> None:
     encoding = _ENCODING.search(text)
     if encoding and encoding[1].lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
         raise Unreadable(f"its encoding is '{encoding[1][:40]}'; write it as UTF-8")
     if "<!doctype" in text.lower() or "<!entity" in text.lower():
         raise Unreadable("it declares a document type or entities; write it without")
-    found = []
-    for attribute, double, single in _ATTRIBUTE.findall(text):
-        if _FILE.search(attribute) or _FOLDER.search(attribute):
-            value = html.unescape(double or single)
-            if value and "\0" not in value and len(value) <= _LONGEST_PATH:
-                found.append((attribute, value))
-    return found
+    if "\0" in text:
+        raise Unreadable("it holds a NUL character")
+
+
+def _letter(reference: re.Match[str]) -> str:
+    """What XML has a reference stand for. That to 0 ends a text for one reader, and is another letter for the next."""
+    hexadecimal, decimal, name = reference.groups()
+    if name:
+        return _LETTERS[name]
+    digits = (hexadecimal or decimal).lstrip("0")
+    number = int(digits, 16 if hexadecimal else 10) if 0 < len(digits) < 9 else 0
+    if not number or number > 0x10FFFF or 0xD800 <= number < 0xE000:
+        raise Unreadable(f"'{reference[0][:40]}' is no character")
+    return chr(number)
 
 
 def _named_by_document(file: Path, seen: set[Path]) -> Iterator[tuple[str, Path]]:
@@ -105,20 +161,16 @@ def _named_by_document(file: Path, seen: set[Path]) -> Iterator[tuple[str, Path]
     except InputError:
         return  # the skill has the same reader, and says what is wrong
     for text in _texts(data):
-        if not text.strip("/") or len(text) > _LONGEST_PATH or "\0" in text:
+        if not text.strip("/") or "\0" in text:
             continue
         for path in {file.parent / part for part in _spellings(text)}:
             if not _exists(path):
                 continue
             yield text, path
             real = path.resolve()
-            if real in seen or not real.is_file():
-                continue
-            seen.add(real)
-            if _is_xml(real):
-                yield from _named_by_model(real)
-            elif real.suffix.lower() in _DOCUMENTS:
-                yield from _named_by_document(real, seen)
+            if real not in seen and real.is_file():
+                seen.add(real)
+                yield from _named_by(real, seen)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -135,9 +187,13 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _spellings(text: str) -> set[Path]:
     """The paths that a text may stand for: as it is, without a scheme such as `package://`, and its last part."""
-    plain = text.partition("://")[2] or text
+    plain = _plain(text)
     home = {Path(text).expanduser()} if text.startswith("~/") else set()
     return {Path(text), Path(plain), Path(plain.replace("\\", "/")), Path(plain.replace("\\", "/").rpartition("/")[2])} | home
+
+
+def _plain(text: str) -> str:
+    return text.partition("://")[2] or text
 
 
 def _exists(path: Path) -> bool:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from realitygap.errors import InputError
+from realitygap_server.artifacts import LARGEST_WINDOW
+from realitygap_server.sizes import clipped, cost
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 LINES = (".jsonl", ".ndjson")
@@ -42,19 +44,32 @@ def is_table(path: Path) -> bool:
 
 
 def read(path: Path, *, offset: int, limit: int) -> Table | None:
-    """The rows from `offset` on that fit into `limit` characters, at least one; None where the file is not what its name says."""
+    """The rows from `offset` on that fit into `limit` characters, at least one; of one that no answer has room for its beginning, as text.
+
+    None where the file is not what its name says, or its rows, judged by the first, are too long for an answer: then it is read as text.
+    Raises InputError for a Parquet file with such rows.
+    """
     suffix = path.suffix.lower()
     try:
         if suffix == PARQUET:
             columns, rows, more = _parquet(path, offset)
+            if not _fits(columns, rows):
+                raise InputError(f"a row of '{path.name}' is too long for an answer: it has {len(columns)} columns")
             return _window(columns, iter(rows), offset, limit, more=more)
         with path.open(encoding="utf-8", errors="strict", newline="") as file:
             if suffix in LINES:
-                values = (_parsed(line) for line in file if line.strip())
+                lines = (line for line in file if line.strip())
+                first = [_parsed(line) for line in islice(lines, 1)]
+                if not _fits([], first):
+                    return None
+                values = chain(first, (_parsed(line) for line in lines))
                 return _window([], islice(values, offset, None), offset, limit)
-            lines = csv.reader(file, delimiter=SEPARATORS[suffix], strict=True)
-            columns = next(lines, [])
-            return _window(columns, ([_cell(one) for one in row] for row in islice(lines, offset, None)), offset, limit)
+            table = csv.reader(file, delimiter=SEPARATORS[suffix], strict=True)
+            columns, begin = next(table, []), list(islice(table, 1))
+            if not _fits(columns, begin):
+                return None
+            cells = ([_cell(one) for one in row] for row in islice(chain(begin, table), offset, None))
+            return _window(columns, cells, offset, limit)
     except (ValueError, csv.Error, RecursionError):
         return None
 
@@ -62,15 +77,24 @@ def read(path: Path, *, offset: int, limit: int) -> Table | None:
 def _window(columns: list[str], rows: Iterator[Any], offset: int, limit: int, *, more: bool = False) -> Table:
     """As many rows as fit. `more`: whether others follow those that are given."""
     kept: list[Any] = []
-    used = len(json.dumps(columns))
+    used = cost(columns)
+    room = LARGEST_WINDOW - used
     for row in rows:
         row = _clipped(row)
-        used += len(json.dumps(row, ensure_ascii=False)) + 2
+        if cost(row) > room:
+            row = clipped(json.dumps(row, ensure_ascii=False), room)
+        used += cost(row) + 2
         if kept and (used > limit or len(kept) >= MOST_ROWS):
             more = True
             break
         kept.append(row)
     return Table(columns=columns, rows=kept, offset=offset, next_offset=offset + len(kept) if more else None)
+
+
+def _fits(columns: list[str], rows: list[Any]) -> bool:
+    """Whether an answer has room for the header, which may take half of it, and the first of the rows."""
+    header = cost(columns)
+    return header <= LARGEST_WINDOW // 2 and all(header + cost(_clipped(row)) <= LARGEST_WINDOW for row in rows[:1])
 
 
 def _cell(text: str) -> Any:

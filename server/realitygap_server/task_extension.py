@@ -20,7 +20,7 @@ from pydantic import Field
 
 from realitygap.errors import InputError
 from realitygap.runs import RunStatus
-from realitygap_server.answers import answer_about, poll_after
+from realitygap_server.answers import answer_about, poll_after, short
 from realitygap_server.handles import Handles
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -118,7 +118,7 @@ def about(status: RunStatus) -> dict[str, Any]:
     }
     if running:
         share = f"{status.progress:.0%}" if status.progress is not None else "begun"
-        task["statusMessage"] = f"{share} {status.message}".strip()
+        task["statusMessage"] = f"{share} {short(status.message)}".strip()
     return task
 
 

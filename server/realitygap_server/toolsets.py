@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from realitygap.discovery import WORKSPACE
-from realitygap.errors import unknown
+from realitygap.errors import InputError, unknown
 from realitygap.skill import Skill
 
 TOOLSETS: Mapping[str, tuple[str, ...]] = {
@@ -41,10 +41,13 @@ class Choice:
 
     @classmethod
     def of(cls, *, toolsets: str | None = None, tools: str | None = None, read_only: bool = False) -> Choice:
-        """The choice of comma-separated names. Tools alone are all that is offered; without both it is the default."""
+        """The choice of comma-separated names. Tools alone are all that is offered; without both it is the default.
+
+        Raises InputError for a text without a name.
+        """
         if toolsets is None and tools is None:
             return cls(read_only=read_only)
-        return cls(toolsets=_names(toolsets), tools=_names(tools), read_only=read_only)
+        return cls(toolsets=_names("--toolsets", toolsets), tools=_names("--tools", tools), read_only=read_only)
 
 
 def toolsets_of(skill: Skill) -> tuple[str, ...]:
@@ -99,5 +102,8 @@ def table(skills: Iterable[Skill]) -> dict[str, list[str]]:
     return {name: names for name, names in found.items() if names}
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+def _names(option: str, text: str | None) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    if text is not None and not names:
+        raise InputError(f"{option} names nothing", hint="leave it out for the default")
+    return names

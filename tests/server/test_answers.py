@@ -11,7 +11,9 @@ import pytest
 from realitygap.discovery import Registry
 from realitygap.runs import RunStatus, StepStatus, result_document
 from realitygap.skill import Skill
-from realitygap_server.answers import handle, outcome, units
+from realitygap_server.answers import handle, outcome, refusal, units
+from realitygap_server.sizes import cost
+from realitygap_server.task_extension import about
 
 CHARACTERS_A_TOKEN = 3
 """Of JSON with words and numbers, at the least."""
@@ -85,18 +87,22 @@ def test_numbers_have_their_units(registry: Registry, tmp_path: Path) -> None:
     assert dict(units({"x-unit": "s"})) == {}
 
 
-def test_no_answer_about_a_run_exceeds_ten_thousand_tokens(registry: Registry, tmp_path: Path) -> None:
-    long = "w" * 5000
-    outputs = {f"output_{i}": "x" * 3000 for i in range(40)}
+@pytest.mark.parametrize("letter", ["w", "字", "\x1b", "\n"])
+def test_no_answer_about_a_run_exceeds_ten_thousand_tokens(registry: Registry, tmp_path: Path, letter: str) -> None:
+    long = letter * 5000
+    outputs = {f"output_{i}": letter * 3000 for i in range(40)}
     result = result_document(
         "r", "fit", "failed", outputs={**outputs, "summary": long * 5}, warnings=[long] * 300,
         artifacts={f"steps/{i:04d}/{'n' * 80}.csv": "/nowhere" for i in range(2000)}, error={"message": long, "where": long, "hint": long},
     )  # fmt: skip
     steps = [StepStatus(id=f"train-{i}", skill="train", state="done", seconds=1.0, summary=long) for i in range(500)]
+    steps.append(StepStatus(id="judge", skill="judge", state="running", seconds=1.0, summary=long))
     failed = outcome(result, ended(tmp_path, "fit", "failed", steps=steps), registry)
-    assert len(json.dumps(failed, ensure_ascii=False)) < 10_000 * CHARACTERS_A_TOKEN
+    assert cost(failed) < 10_000 * CHARACTERS_A_TOKEN
     assert failed["warnings"][-1] == "and 292 more"
     assert failed["more_artifacts"]["count"] + len(failed["artifacts"]) == 2000
-    running = handle(ended(tmp_path, "fit", "running", steps=steps, warnings=[long] * 300, message=long))
-    assert len(json.dumps(running, ensure_ascii=False)) < 10_000 * CHARACTERS_A_TOKEN
-    assert running["progress"]["steps_begun"] == 500
+    running = handle(ended(tmp_path, "fit", "running", steps=steps, warnings=[long] * 300, message=long * 40))
+    assert cost(running) < 10_000 * CHARACTERS_A_TOKEN
+    assert running["progress"]["steps_begun"] == 501
+    assert cost(about(ended(tmp_path, "fit", "running", message=long * 40))) < 1000
+    assert cost(refusal(long * 40, hint=long * 40).model_dump_json()) < 10_000 * CHARACTERS_A_TOKEN

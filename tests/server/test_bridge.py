@@ -15,15 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
+from mcp.types import CallToolRequestParams, CallToolResult, TextContent
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
+from realitygap.inputs import prepare
 from realitygap.pipeline import output_schema
+from realitygap.runs import RunStatus, result_document
 from realitygap.skill import Skill
 from realitygap_server import artifacts
 from realitygap_server.answers import LARGEST_ANSWER, fitting
-from realitygap_server.arguments import problems
+from realitygap_server.arguments import MOST_ERRORS, problems
 from realitygap_server.bridge import Bridge
+from realitygap_server.sizes import cost
 from realitygap_server.tools import faults, skill_tool, tool_name
 from realitygap_server.toolsets import ALL, Choice
 
@@ -140,6 +144,82 @@ SCHEMA = {
 )
 def test_wrong_arguments_are_explained(arguments: dict[str, Any], expected: list[str]) -> None:
     assert problems(arguments, SCHEMA) == expected
+
+
+def test_a_hundred_thousand_wrong_arguments_are_a_short_answer_at_once() -> None:
+    many = {"model": "a", **{f"x{i}": 0 for i in range(100_000)}, "y" * 10_000: 0}
+    (told,) = problems(many, SCHEMA)
+    assert told.endswith("; and 99993 more")
+    assert len(told) < 2000
+    (told,) = problems({"model": "a", "y" * 100_000: 0}, SCHEMA)
+    assert len(told) < 400
+    lines = problems({"model": "a", "logs": [0] * 100_000}, SCHEMA)
+    assert (len(lines), lines[-1]) == (MOST_ERRORS + 1, "and many more")
+
+
+RUN = "20260101T000000Z-" + "a" * 26
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("artifact_read", {"name": "a.txt", "offset": 0.0, "limit": 500.0}, "abc"),
+        ("artifact_read", {"name": "a.csv", "offset": 0.0, "limit": 500.0}, "abc"),
+        ("artifact_read", {"name": ".", "offset": 0.0, "limit": 500.0}, "a.txt"),
+        ("artifact_read", {"name": "a.txt", "offset": 2.0**53}, '"untrusted_text": ""'),
+        ("artifact_read", {"name": "a.csv", "offset": 2.0**53}, '"untrusted_rows": []'),
+        ("artifact_read", {"name": "a.txt", "offset": 1e20}, "offset: 100000000000000000000 is greater"),
+        ("run_result", {"output": "text", "offset": 0.0, "limit": 500.0}, "字"),
+        ("run_result", {"output": "text"}, '"next_offset": 6'),
+        ("run_status", {"wait_s": float("nan")}, "wait_s: nan is not finite"),
+        ("run_status", {"wait_s": float("inf")}, "wait_s: inf is not finite"),
+        ("run_status", {"wait_s": 0.0}, "done"),
+        ("run_list", {"limit": 5.0}, "total"),
+        ("run_list", {"limit": 5.5}, "5.5 is not of type 'integer'"),
+    ],
+)
+def test_every_number_that_a_schema_allows_is_taken_and_every_other_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, arguments: dict[str, Any], told: str
+) -> None:
+    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path))
+    bridge = Bridge(Registry([], []))
+    folder = tmp_path / "runs" / RUN
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    for name in ("a.txt", "a.csv"):
+        (folder / name).write_text("abc\n1\n")
+    status = RunStatus(id=RUN, skill="s", state="done", folder=folder, created=0.0, seconds=1.0, progress=1.0, message="", eta=None)
+    named = {name: str(folder / name) for name in ("a.txt", "a.csv")}
+    result = result_document(RUN, "s", "done", outputs={"text": "字" * 20_000}, artifacts=named)
+    monkeypatch.setattr(bridge.jobs.store, "is_running", lambda _: False)
+    monkeypatch.setattr(bridge.jobs.store, "get", lambda _: status)
+    monkeypatch.setattr(bridge.jobs.store, "result", lambda _: result)
+
+    async def ask() -> str:
+        call = CallToolRequestParams(name=tool, arguments={**({} if tool == "run_list" else {"run_id": RUN}), **arguments})
+        answer = await bridge.call_tool(None, call)  # type: ignore[arg-type]
+        assert isinstance(answer, CallToolResult)
+        assert isinstance(answer.content[0], TextContent)
+        return answer.content[0].text
+
+    text = anyio.run(ask)
+    assert told in text
+    assert cost(text) < 40_000
+
+
+def test_a_whole_number_with_a_point_reaches_a_skill_as_an_integer(tmp_path: Path) -> None:
+    number, whole = {"type": "number"}, {"type": "integer"}
+    inputs = {
+        "n": whole,
+        "x": number,
+        "either": {"anyOf": [whole, {"type": "string"}]},
+        "many": {"type": "array", "items": whole},
+        "by_name": {"type": "object", "properties": {"n": whole}, "additionalProperties": number},
+        "size": {"type": "integer", "default": 2},
+    }
+    given = {"n": 3.0, "x": 3.0, "either": 4.0, "many": [1.0, 2], "by_name": {"n": 5.0, "other": 6.0}}
+    found = prepare(make(tmp_path, inputs=inputs), given, {})
+    assert repr(found) == repr({"n": 3, "x": 3.0, "either": 4, "many": [1, 2], "by_name": {"n": 5, "other": 6.0}, "size": 2})
 
 
 def test_outputs_too_large_are_left_out_largest_first() -> None:

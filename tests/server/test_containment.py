@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from realitygap.errors import InputError
 from realitygap.skill import Skill
+from realitygap_server import named_files
 from realitygap_server.containment import Containment
 
 SECRET = "not yours"
@@ -138,6 +139,19 @@ MODELS = [
     '<extension><plugin plugin="x"><instance name="i"><config key="path" value="{outside}/mesh.stl"/></instance></plugin></extension>',
     '<!-- <include file="../outside/secret.xml"/> -->',
     '<![CDATA[<include file="../outside/secret.xml"/>]]>',
+    '<!-- x=" --><include file="{outside}/secret.xml"/><!-- " -->',
+    '<a><![CDATA[ x=" ]]><include file="{outside}/secret.xml"/><![CDATA[ " ]]></a>',
+    '<?x y=" ?><include file="{outside}/secret.xml"/><?x " ?>',
+    "<!-- x=' --><include file='{outside}/secret.xml'/><!-- ' -->",
+    '<include file="blank.txt"/>',
+    '<include file="words.txt"/>',
+    '<include file="leg.stl"/>',
+    '<include file="latin.bin"/>',
+    '<include file="&sol;/../../outside/secret.xml"/>',
+    '<compiler strippath="true" meshdir="../outside"/><mesh file="{long}/mesh.stl"/>',
+    '<include file="{outside}/gone.xml"/>',
+    '<include file="../outside/gone.xml"/>',
+    '<mesh filename="file://{outside}/gone.stl"/>',
 ]
 
 
@@ -147,8 +161,15 @@ def test_a_model_reads_files_of_the_workspace_alone(place: Path, admit: Callable
     (workspace / "part").mkdir()
     (workspace / "part" / "inner.xml").write_text('<mujoco><include file="../../outside/secret.xml"/></mujoco>')
     (workspace / "linked.xml").symlink_to(place / "outside" / "secret.xml")
-    for name in ("bad.xml", "bad.txt"):
-        (workspace / name).write_text(f"<mujoco>{inside.replace('{outside}', str(place / 'outside'))}</mujoco>")
+    (workspace / "&sol;").mkdir()
+    include = f'<mujoco><include file="{place}/outside/secret.xml"/></mujoco>'
+    (workspace / "blank.txt").write_text(" " * 5000 + include)
+    (workspace / "words.txt").write_text("words " + include)
+    (workspace / "leg.stl").write_text(include)
+    (workspace / "latin.bin").write_bytes(b"\xff" + include.encode())
+    inside = inside.replace("{outside}", str(place / "outside")).replace("{long}", "x/" * 3000)
+    for name, before in (("bad.xml", ""), ("bad.txt", ""), ("blank.log", " " * 5000), ("words.log", "words ")):
+        (workspace / name).write_text(f"{before}<mujoco>{inside}</mujoco>")
         assert "leads out of the workspace" in refused(admit, model=name).message
 
 
@@ -160,6 +181,11 @@ def test_a_model_reads_files_of_the_workspace_alone(place: Path, admit: Callable
         b'<?xml version="1.0" encoding="cp037"?><mujoco/>',
         "<mujoco/>".encode("utf-16"),
         b"<mujoco>\xff</mujoco>",
+        b"<mujoco>\0</mujoco>",
+        b'<mujoco><include file="/outside/secret.xml&#0;"/></mujoco>',
+        b'<mujoco><include file="/outside/secret.xml&#x0;zz"/></mujoco>',
+        b'<mujoco><include file="/outside/secret.xml&#4294967296;"/></mujoco>',
+        b'<mujoco><include file="/outside/secret.xml&#xD800;"/></mujoco>',
     ],
 )
 def test_a_model_that_two_readers_could_read_differently_is_refused(place: Path, admit: Callable[..., dict[str, Any]], data: bytes) -> None:
@@ -196,6 +222,7 @@ def test_a_model_with_parts_and_meshes_of_the_workspace_is_read(place: Path, adm
         'model: "{outside}/a b/secret.xml"',
         "logs: [{file: ../outside/mesh.stl}]",
         "domain: other.yaml",
+        "domain: other.dat",
         "model: named.xml",
     ],
 )
@@ -204,9 +231,11 @@ def test_a_document_names_files_of_the_workspace_alone(place: Path, admit: Calla
     (place / "outside" / "a b").mkdir()
     (place / "outside" / "a b" / "secret.xml").write_text("<mujoco/>")
     (workspace / "other.yaml").write_text("model: ../outside/secret.xml")
+    (workspace / "other.dat").write_text("model: ../outside/secret.xml")
     (workspace / "named.xml").write_text('<mujoco><include file="../outside/secret.xml"/></mujoco>')
-    (workspace / "task.yaml").write_text(text.replace("{outside}", str(place / "outside")))
-    assert "leads out of the workspace" in refused(admit, model="task.yaml").message
+    for name in ("task.yaml", "task.txt", "task", "task.csv", "task.JSON"):
+        (workspace / name).write_text(text.replace("{outside}", str(place / "outside")))
+        assert "leads out of the workspace" in refused(admit, model=name).message, name
 
 
 def test_a_document_that_names_assets_topics_and_files_beside_it_is_read(place: Path, admit: Callable[..., dict[str, Any]]) -> None:
@@ -222,6 +251,32 @@ def test_a_folder_with_a_link_that_leads_out_is_refused(place: Path, admit: Call
     assert admit(logs=["walk.recording"])
     (folder / "joints.parquet").symlink_to(place / "outside" / "mesh.stl")
     assert "leads out of the workspace" in refused(admit, logs=["walk.recording"]).message
+
+
+@pytest.mark.parametrize(
+    "link", ["guides/evil/SKILL.md", "sub/.claude/skills/evil/SKILL.md", "log.csv", "sub/folder", "venv/bin/python.csv"]
+)
+def test_a_link_that_leads_out_is_refused_wherever_it_lies_below(place: Path, admit: Callable[..., dict[str, Any]], link: str) -> None:
+    workspace = place / "workspace"
+    for folder in (workspace / link).parent, workspace / "venv" / "bin", workspace / ".git":
+        folder.mkdir(parents=True, exist_ok=True)
+    # What every workspace has: the link of a virtual environment to its Python, and the store of Git.
+    (workspace / "venv" / "pyvenv.cfg").touch()
+    (workspace / "venv" / "bin" / "python3.11").symlink_to(place / "outside" / "mesh.stl")
+    (workspace / ".git" / "hook").symlink_to(place / "outside" / "mesh.stl")
+    assert admit(logs=["."])
+    (workspace / link).symlink_to(place / "outside" / "secret.xml")
+    assert "leads out of the workspace" in refused(admit, logs=["."]).message
+    if link != "log.csv":
+        assert "leads out of the workspace" in refused(admit, options={"file": link.split("/")[0]}).message
+
+
+def test_a_large_log_is_no_model(place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named_files, "LARGEST_MODEL", 1000)
+    (place / "workspace" / "log.csv").write_text("time,file\n" + "0.1,2\n" * 1000)
+    assert admit(logs=["log.csv"])
+    (place / "workspace" / "log.csv").write_text("time" * 1000 + '<mujoco><include file = "x.xml"/></mujoco>')
+    assert "more than 0 MB" in refused(admit, logs=["log.csv"]).message
 
 
 @given(st.text(alphabet=st.sampled_from("./~\\%2eab\0é "), max_size=30))

@@ -1,4 +1,4 @@
-"""Tables among the files of a run, in windows of rows that join without loss."""
+"""Files of a run, in windows that join without loss: tables as rows, others as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realitygap_server import tables
+from realitygap.errors import InputError
+from realitygap_server import artifacts, tables
+from realitygap_server.sizes import beginning, cost
 
 
 def every_row(path: Path, limit: int) -> tuple[list[str], list[Any]]:
@@ -59,6 +61,70 @@ def test_a_file_that_is_not_what_its_name_says_is_no_table(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(data)
         assert tables.read(tmp_path / name, offset=0, limit=1000) is None, name
     assert not tables.is_table(tmp_path / "a.txt")
+
+
+def test_a_table_whose_rows_no_answer_has_room_for_is_read_as_text(tmp_path: Path) -> None:
+    wide = ",".join(f"joint_{i}" for i in range(30_000))
+    texts = {
+        "wide.csv": f"{wide}\n" + ",".join("1" * 30_000) + "\n",
+        "long.csv": "a,b\n" + ",".join(["x" * 400] * 200) + "\n1,2\n",
+        "list.jsonl": json.dumps(list(range(50_000))) + "\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        for offset in (0, 1, 7):
+            assert tables.read(tmp_path / name, offset=offset, limit=20_000) is None, name
+        assert every_text(tmp_path / name, 20_000) == text
+
+
+def test_of_a_row_that_is_much_longer_than_the_others_the_beginning_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("[1]\n" + json.dumps(list(range(50_000))) + "\n[2]\n")
+    _, (first, second, third) = every_row(path, 20_000)
+    assert (first, third) == ([1], [2])
+    assert second.startswith("[0, 1, 2, ")
+    assert cost(second) <= artifacts.LARGEST_WINDOW
+
+
+def every_text(path: Path, limit: int) -> str:
+    text, offset = "", 0
+    while True:
+        window = artifacts.read(path, offset=offset, limit=limit)
+        assert isinstance(window, artifacts.Text)
+        assert cost(window.text) <= limit
+        text += window.text
+        if window.next_offset is None:
+            return text
+        assert window.next_offset > offset
+        offset = window.next_offset
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=400), st.integers(100, 300))
+def test_windows_of_a_text_join_and_none_is_longer_as_json_than_its_limit(
+    tmp_path_factory: pytest.TempPathFactory, text: str, limit: int
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "a.txt"
+    path.write_bytes(text.encode())
+    assert every_text(path, limit) == text
+    path.write_bytes(("\x1b" * 50 + "字" * 50 + text).encode())
+    assert every_text(path, limit) == "\x1b" * 50 + "字" * 50 + text
+
+
+@given(st.text(max_size=60), st.integers(20, 200))
+def test_the_beginning_of_a_text_is_as_long_as_its_limit_allows(text: str, limit: int) -> None:
+    kept = beginning(text, limit)
+    assert text.startswith(kept)
+    assert cost(kept) <= limit
+    assert kept == text or cost(text[: len(kept) + 1]) > limit
+
+
+def test_a_parquet_file_whose_rows_no_answer_has_room_for_is_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({f"joint_{i}": [0.0] for i in range(3000)}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="3000 columns"):
+        tables.read(tmp_path / "a.parquet", offset=0, limit=20_000)
 
 
 def test_parquet_is_read_in_windows_by_another_process(tmp_path: Path) -> None:

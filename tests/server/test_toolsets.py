@@ -97,6 +97,27 @@ def test_a_name_that_does_not_exist_is_refused_at_the_start(registry: Registry, 
     assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize("options", [{"tools": ","}, {"tools": ""}, {"toolsets": ""}, {"toolsets": " , ", "tools": "check_triads"}])
+def test_a_choice_that_names_nothing_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"--{next(iter(options))} names nothing"):
+        Choice.of(**options)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_cursor_that_was_never_given_is_refused_in_every_list(registry: Registry, tmp_path: Path, mode: str) -> None:
+    bridge = Bridge(registry, tmp_path)
+
+    async def talk() -> None:
+        async with Client(bridge.server, mode=mode) as client:
+            for ask in (client.list_tools, client.list_prompts, client.list_resources, client.list_resource_templates):
+                await ask()
+                with pytest.raises(MCPError) as caught:
+                    await ask(cursor="x")
+                assert caught.value.code == -32602
+
+    anyio.run(talk)
+
+
 def test_read_only_wins_over_the_others_and_holds_when_a_tool_is_called(registry: Registry, tmp_path: Path) -> None:
     bridge = Bridge(registry, tmp_path, choice=Choice.of(toolsets="all", tools="train_policy,run_cancel", read_only=True))
 
