@@ -152,7 +152,7 @@ class RunStore:
         with (folder / "supervisor.log").open("ab") as log:
             _children.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "realitygap.supervisor", str(folder), str(descriptor)],
+                    [sys.executable, "-P", "-m", "realitygap.supervisor", str(folder), str(descriptor)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -4,8 +4,10 @@ test_containment."""
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -115,6 +117,24 @@ def test_a_run_gets_no_secret_no_stdin_and_a_session_of_its_own(workspace: dict[
             assert outputs["leads_its_session"]
 
     anyio.run(talk)
+
+
+def test_no_python_file_of_the_workspace_is_run(workspace: dict[str, str], tmp_path: Path) -> None:
+    place, mark = tmp_path / "place", tmp_path / "mark"
+    place.mkdir()
+    # A module of the standard library that every process of a run imports.
+    (place / "selectors.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+
+    async def talk() -> None:
+        async with connected(workspace, "--workspace", str(place)) as client:
+            assert told(await client.call_tool("tell_all", {}))["state"] == "done"
+
+    anyio.run(talk)
+    assert not mark.exists()
+    command = [sys.executable, "-P", "-m", "realitygap.cli", "run", "tell-all", "--json"]
+    done = subprocess.run(command, cwd=place, env=workspace, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout)["status"] == "done"
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize(
