@@ -347,7 +347,7 @@ class Supervisor:
             document["artifacts"]["report"] = str(write_report(self.folder, document))
         except Exception as error:  # a report that cannot be drawn does not undo the run
             traceback.print_exc()
-            document["warnings"].append(f"the report could not be written: {error}")
+            document["warnings"].append(f"the report could not be written: {type(error).__name__}")
 
     # Helpers
 

@@ -15,6 +15,7 @@ import pytest
 
 from realitygap import runs
 from realitygap.discovery import Registry
+from realitygap.errors import RunFailed
 from realitygap.executor import Kind
 from realitygap.plan import Options
 from realitygap.resident import HEAVY_NICE, Residents
@@ -181,6 +182,22 @@ def test_a_run_with_several_jobs_gets_a_supervisor_of_its_own(lab: Lab) -> None:
     owner = json.loads((handle.folder / "events.jsonl").read_text().splitlines()[0])["pid"]
     assert handle.status().state == "done"
     assert owner not in ours
+
+
+def test_a_run_whose_process_cannot_be_started_leaves_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.residents.close()
+    handle = runs.start("where", {"journal": str(lab.journal)}, registry=lab.registry)
+    handle.wait(30)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    for residents in (None, lab.residents):
+        with pytest.raises(RunFailed, match="could not be started: Resource temporarily unavailable"):
+            runs.start("where", {"journal": str(lab.journal)}, registry=lab.registry, residents=residents)
+        assert [one.id for one in runs.RunStore().list()] == [handle.id]
+        assert [one.name for one in (lab.home / "runs").iterdir()] == [handle.id]
 
 
 STARTER = """
