@@ -229,7 +229,7 @@ class Supervisor:
                 continue
             for message in messages:
                 self._heard(worker, message)
-        breach = None if self.stop_as else self.watch.breach(worker.process.pid for worker in self.pool.busy())
+        breach = None if self.stop_as else self.watch.breach(self.pool.processes)
         if breach is not None:
             self._note(breach)
             self._stop("failed")
