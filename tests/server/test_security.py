@@ -19,13 +19,18 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters
-from mcp.types import TextContent
+from mcp.types import CallToolRequestParams, TextContent
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
 from realitygap.run_store import new_id
+from realitygap_server import bridge as bridge_module
+from realitygap_server import limits as limits_module
+from realitygap_server import task_extension
 from realitygap_server.bridge import Bridge
 from realitygap_server.environment import without_secrets
+from realitygap_server.limits import Limits
+from realitygap_server.toolsets import Choice
 
 SECRET = "sk-nobody-may-see-this"
 CODE = """
@@ -75,9 +80,9 @@ outputs:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> dict[str, str]:
-    """The environment of a server with two odd skills and a home of its own."""
+    """The environment of a server with three odd skills and a home of its own."""
     (tmp_path / "odd_skills.py").write_text(CODE)
-    for name, function, runtime in (("tell-all", "tell", "quick"), ("wait-long", "wait", "long")):
+    for name, function, runtime in (("tell-all", "tell", "quick"), ("wait-long", "wait", "long"), ("wait-quick", "wait", "quick")):
         folder = tmp_path / "skills" / name
         folder.mkdir(parents=True)
         (folder / "skill.yaml").write_text(MANIFEST.format(name=name, function=function, runtime=runtime))
@@ -227,6 +232,65 @@ def test_one_long_run_too_many_is_refused_and_quick_ones_are_not(workspace: dict
             await client.call_tool("run_cancel", {"run_id": again["run_id"]})
 
     anyio.run(talk)
+
+
+def test_quick_runs_that_outlive_their_calls_keep_their_places(workspace: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REALITYGAP_HOME", "REALITYGAP_SKILLS_DIR", "PYTHONPATH"):
+        monkeypatch.setenv(name, workspace[name])
+    for module in (bridge_module, limits_module):
+        monkeypatch.setattr(module, "LONGEST_WAIT_S", 2.0)
+    bridge = Bridge(limits=Limits(quick_runs=2), choice=Choice.of(toolsets="all"))
+    answers: list[Any] = []
+
+    async def talk() -> None:
+        async with Client(bridge.server) as client:
+
+            async def call() -> None:
+                answers.append(await client.call_tool("wait_quick", {}))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(call)
+            (refused,) = [one for one in answers if one.is_error]
+            assert "2 quick runs are going on" in text(refused)
+            first, second = [told(one)["run_id"] for one in answers if not one.is_error]
+            assert (await client.call_tool("wait_quick", {})).is_error
+            await client.call_tool("run_cancel", {"run_id": first})
+            third = told(await client.call_tool("wait_quick", {}))
+            assert third["state"] == "running"
+            for run_id in (second, third["run_id"]):
+                await client.call_tool("run_cancel", {"run_id": run_id})
+
+    anyio.run(talk)
+    bridge.close()
+
+
+def test_a_call_that_is_cancelled_while_its_task_begins_has_the_run_stopped(
+    workspace: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REALITYGAP_HOME", "REALITYGAP_SKILLS_DIR", "PYTHONPATH"):
+        monkeypatch.setenv(name, workspace[name])
+    bridge = Bridge(choice=Choice.of(toolsets="all"))
+    jobs, begin = bridge.jobs, bridge.jobs.start
+    monkeypatch.setattr(task_extension, "declared", lambda ctx: True)
+
+    async def talk() -> None:
+        with anyio.CancelScope() as scope:
+
+            async def start(*arguments: Any) -> str:
+                run_id = await begin(*arguments)
+                scope.cancel()
+                await anyio.sleep(0.1)
+                return run_id
+
+            monkeypatch.setattr(jobs, "start", start)
+            context: Any = None
+            await bridge.call_tool(context, CallToolRequestParams(name="wait_long", arguments={}))
+        (run_id,) = jobs.store.ids()
+        assert jobs.store.wait(run_id, 10.0).state == "cancelled"
+
+    anyio.run(talk)
+    bridge.close()
 
 
 def test_run_ids_have_130_random_bits_and_a_wrong_one_tells_nothing() -> None:
