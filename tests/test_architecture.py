@@ -1,4 +1,4 @@
-"""docs/architecture.md names every module where it belongs."""
+"""docs/architecture.md names every module where it belongs, and what holds for the source of all."""
 
 from __future__ import annotations
 
@@ -41,3 +41,10 @@ def test_every_module_that_a_table_names_exists(package: str) -> None:
     named = [name for first, _ in rows(package) for name in re.findall(r"`([\w/]+)`", first)]
     gone = [name for name in named if not (ROOT / package / name).is_dir() and not (ROOT / package / f"{name}.py").is_file()]
     assert not gone, f"docs/architecture.md, section '{package}', names {', '.join(gone)}, which do not exist"
+
+
+def test_no_process_that_is_started_looks_for_modules_in_the_current_folder() -> None:
+    # With -m or -c Python takes modules from there before its own, unless it is told -P.
+    unsafe = re.compile(r"\[\s*sys\.executable,\s*\"-[mc]\"")
+    found = [str(path) for package in PACKAGES for path in (ROOT / package).rglob("*.py") if unsafe.search(path.read_text("utf-8"))]
+    assert not found, f"{', '.join(found)}: give Python the option -P"

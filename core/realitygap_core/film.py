@@ -122,7 +122,7 @@ def _rendered(model: mujoco.MjModel, poses_tq: Floats, cameras: list[Camera], ba
         environment.pop("DISPLAY", None)
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "realitygap_core.render_process", name],
+                [sys.executable, "-P", "-m", "realitygap_core.render_process", name],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -123,7 +123,9 @@ def _devices(timeout_s: float) -> Iterator[Item]:
     if find_spec("jax") is None:
         return
     try:
-        done = subprocess.run([sys.executable, "-c", _DEVICES], capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _DEVICES], capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired:
         yield Item(
             "devices", "broken", f"jax did not start in {timeout_s:g} s", "JAX_PLATFORMS=cpu does without a GPU; --timeout waits longer"

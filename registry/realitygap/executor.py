@@ -41,7 +41,7 @@ class LocalExecutor:
         self.jobs = jobs
 
     def command(self, kind: Kind, slot: int, descriptor: int) -> list[str]:
-        return [sys.executable, "-m", "realitygap.worker", str(descriptor), *map(str, self._cores(slot))]
+        return [sys.executable, "-P", "-m", "realitygap.worker", str(descriptor), *map(str, self._cores(slot))]
 
     def close(self) -> None:
         """Nothing is left when the workers are gone."""

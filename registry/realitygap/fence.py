@@ -1,19 +1,24 @@
-"""Ends what a dead supervisor left behind, and nothing else.
+"""Ends what a run has started, and nothing else, whether its supervisor lives or is dead.
 
-A process belongs to a run when its environment says so (`REALITYGAP_RUN`), which a reused process id does not, or when its session
-is that of a worker written down in `workers.json` with the same start time.
+After a supervisor that is dead, a process belongs to a run when its environment says so (`REALITYGAP_RUN`), which a reused process id does
+not, or when its session is that of a worker written down in `workers.json` with the same start time. A living supervisor is the ancestor of
+all that its run has started, in whatever session; only the supervisor of another run, whose environment has no such variable, is not its.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from realitygap.workspace import read_json
 
 VARIABLE = "REALITYGAP_RUN"
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def start_time(pid: int) -> int | None:
@@ -35,14 +40,38 @@ def fence(run_id: str, folder: Path, *, patience_s: float = 2.0) -> list[int]:
     return killed
 
 
-def session_of(leader: int) -> list[int]:
-    """The living processes of a session."""
-    found = []
-    for entry in os.listdir("/proc"):
-        fields = _stat(int(entry)) if entry.isdecimal() else None
-        if fields is not None and fields[0] != "Z" and int(fields[3]) == leader:
-            found.append(int(entry))
+def adopt() -> None:
+    """From now on this process becomes the parent of whatever below it loses its own."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def started(ancestor: int) -> list[int]:
+    """The living processes that one has started, and those that they have."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents().items():
+        children.setdefault(parent, []).append(pid)
+    found, to_see = [], [ancestor]
+    while to_see:
+        for pid in children.get(to_see.pop(), ()):
+            if any(one.startswith(f"{VARIABLE}=".encode()) for one in _environment(pid)):  # also where it is empty, as in warm workers
+                found.append(pid)
+                to_see.append(pid)
     return found
+
+
+def sweep(spared: Collection[int], *, patience_s: float = 2.0) -> None:
+    """Kills whatever this process has started but for some, and waits until it is gone."""
+    deadline = time.monotonic() + patience_s
+    while (left := [pid for pid in started(os.getpid()) if pid not in spared]) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+    for pid, parent in _parents().items():
+        if parent == os.getpid() and pid not in spared:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _kill_all(run_id: str, folder: Path) -> list[int]:
@@ -75,6 +104,12 @@ def _stat(pid: int) -> list[str] | None:
     except OSError:
         return None
     return text.rpartition(")")[2].split()
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process."""
+    fields = {int(entry): _stat(int(entry)) for entry in os.listdir("/proc") if entry.isdecimal()}
+    return {pid: int(one[1]) for pid, one in fields.items() if one is not None}
 
 
 def _environment(pid: int) -> list[bytes]:

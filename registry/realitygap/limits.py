@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from realitygap.fence import session_of
 from realitygap.plan import Options
 
 EVERY_S = 2.0
@@ -25,8 +24,8 @@ class Watch:
         """Seconds until the next look; None where there is nothing to look at."""
         return None if self._options.time_limit_s is None and self._options.memory_limit_mb is None else EVERY_S
 
-    def breach(self, leaders: Iterable[int]) -> dict[str, str | None] | None:
-        """The error of a run that has gone beyond a limit. `leaders` are the processes whose sessions hold all that it started here."""
+    def breach(self, processes: Callable[[], Iterable[int]]) -> dict[str, str | None] | None:
+        """The error of a run that has gone beyond a limit. `processes` gives all that it has started here."""
         now = time.monotonic()
         if self.pause_s is None or now - self._looked < self.pause_s:
             return None
@@ -34,16 +33,16 @@ class Watch:
         time_s, memory_mb = self._options.time_limit_s, self._options.memory_limit_mb
         if time_s is not None and now - self._began > time_s:
             return _error(f"the run took longer than the {time_s:g} s that it may", "give it less to do, or a longer time limit")
-        if memory_mb is not None and (held := resident_mb(leaders)) > memory_mb:
+        if memory_mb is not None and (held := resident_mb(processes())) > memory_mb:
             return _error(
                 f"the run held {held:.0f} MB, more than the {memory_mb} MB that it may", "give it less to do, or a higher memory limit"
             )
         return None
 
 
-def resident_mb(leaders: Iterable[int]) -> float:
-    """Memory that the processes of these sessions hold for themselves, in 10^6 bytes; files that they share do not count."""
-    return sum(_anonymous_kb(process) for leader in leaders for process in session_of(leader)) * 1024 / 1e6
+def resident_mb(processes: Iterable[int]) -> float:
+    """Memory that processes hold for themselves, in 10^6 bytes; files that they share do not count."""
+    return sum(_anonymous_kb(process) for process in processes) * 1024 / 1e6
 
 
 def _anonymous_kb(process: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from realitygap.components import load_object
 from realitygap.executor import Executor, Kind, threads
-from realitygap.fence import VARIABLE, session_of, start_time
+from realitygap.fence import VARIABLE, adopt, start_time, started, sweep
 from realitygap.protocol import Channel, StepOrder
 from realitygap.workspace import write_json
 
@@ -52,7 +52,7 @@ class Worker:
 
 
 class Pool:
-    """The workers of one run; with `keep`, of the runs that follow each other in one supervisor."""
+    """The workers of one run; with `keep`, of the runs that follow each other in one supervisor. The process is this pool's alone."""
 
     def __init__(self, folder: Path | None, home: Path, jobs: int, executor: str, *, keep: bool = False) -> None:
         self.folder = folder
@@ -78,6 +78,11 @@ class Pool:
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.order is not None]
 
+    def processes(self) -> list[int]:
+        """All that the run has started, without the workers that wait for a step."""
+        idle = {worker.process.pid for worker in self.workers if worker.order is None}
+        return [pid for pid in started(os.getpid()) if pid not in idle]
+
     def drop(self, worker: Worker) -> None:
         worker.kill()
         self.workers.remove(worker)
@@ -90,18 +95,21 @@ class Pool:
         self._record()
 
     def release(self, *, stopped: bool) -> None:
-        """The steps of a run have ended: so do its workers, but for the idle ones that may stay."""
+        """The steps of a run have ended: so do its workers, but for the idle ones that may stay, and all that was started."""
         for worker in list(self.workers):
             if not self.keep or stopped or worker.order is not None:
                 self.drop(worker)
         if not self.keep:
             self.close()
+        if stopped or (not self.keep and self._executor is not None):
+            sweep({worker.process.pid for worker in self.workers})
 
     def part(self) -> None:
         """The run has ended, and none of the processes is its any more. A worker whose skill has left something running ends with that."""
-        for worker in list(self.workers):
-            if session_of(worker.process.pid) != [worker.process.pid]:
+        if not {worker.process.pid for worker in self.workers}.issuperset(started(os.getpid())):
+            for worker in [one for one in self.workers if started(one.process.pid)]:
                 self.drop(worker)
+            sweep({worker.process.pid for worker in self.workers})
         assert self.folder is not None
         for name in ("workers.json", "supervisor.json"):
             (self.folder / name).unlink(missing_ok=True)
@@ -116,6 +124,7 @@ class Pool:
     def start(self, kind: Kind) -> Worker:
         """A new worker."""
         if self._executor is None:
+            adopt()
             self._executor = load_object(self._factory)(folder=self.folder or self.home, jobs=self.jobs)
         taken = {worker.slot for worker in self.workers if worker.kind == kind}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)

@@ -137,7 +137,7 @@ class _Resident:
         environment = {name: value for name, value in os.environ.items() if name != "REALITYGAP_RUN"}
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "realitygap.resident", str(theirs.fileno()), str(home), kind],
+                [sys.executable, "-P", "-m", "realitygap.resident", str(theirs.fileno()), str(home), kind],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

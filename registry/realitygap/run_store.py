@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import builtins
+import contextlib
 import os
 import secrets
 import shutil
@@ -145,22 +146,30 @@ class RunStore:
         return run_id, descriptor
 
     def launch(self, run_id: str, descriptor: int) -> None:
-        """Starts the supervisor of a run, in a session of its own, and hands it the lock."""
+        """Starts the supervisor of a run, in a session of its own, and hands it the lock. Raises RunFailed where it cannot be started."""
         folder = self.folder(run_id)
         _children[:] = [child for child in _children if child.poll() is None]
         environment = {name: value for name, value in os.environ.items() if name != "REALITYGAP_RUN"}
-        with (folder / "supervisor.log").open("ab") as log:
-            _children.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "realitygap.supervisor", str(folder), str(descriptor)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=(descriptor,),
-                    env=environment,
+        try:
+            with (folder / "supervisor.log").open("ab") as log:
+                _children.append(
+                    subprocess.Popen(
+                        [sys.executable, "-P", "-m", "realitygap.supervisor", str(folder), str(descriptor)],
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
+                        pass_fds=(descriptor,),
+                        env=environment,
+                    )
                 )
-            )
+        except OSError as error:
+            os.close(descriptor)
+            if not (folder / "events.jsonl").exists():  # one that is resumed keeps what it has done
+                with contextlib.suppress(OSError, RunFailed):
+                    self.remove(run_id)
+            message = f"the process of the run could not be started: {error.strerror or error}"
+            raise RunFailed(message, hint="the machine may be out of memory, processes or open files") from None
         os.close(descriptor)
 
     def list(self) -> list[RunStatus]:

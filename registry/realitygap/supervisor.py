@@ -229,7 +229,7 @@ class Supervisor:
                 continue
             for message in messages:
                 self._heard(worker, message)
-        breach = None if self.stop_as else self.watch.breach(worker.process.pid for worker in self.pool.busy())
+        breach = None if self.stop_as else self.watch.breach(self.pool.processes)
         if breach is not None:
             self._note(breach)
             self._stop("failed")
@@ -347,7 +347,7 @@ class Supervisor:
             document["artifacts"]["report"] = str(write_report(self.folder, document))
         except Exception as error:  # a report that cannot be drawn does not undo the run
             traceback.print_exc()
-            document["warnings"].append(f"the report could not be written: {error}")
+            document["warnings"].append(f"the report could not be written: {type(error).__name__}")
 
     # Helpers
 

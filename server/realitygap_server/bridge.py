@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -157,7 +158,8 @@ class Bridge:
                 return _wrong(params.name, wrong)
             if skill is not None:
                 if skill.skill.runtime == "long" and task_extension.declared(ctx):
-                    return await self.tasks.created(await self.start(skill, given))
+                    async with self._begun(skill, given) as run_id:
+                        return await self.tasks.created(run_id)
                 return self._checked(skill.tool, await self.run(skill, given, self._reporter(ctx)))
             assert other is not None
             tool, handler = other
@@ -182,17 +184,23 @@ class Bridge:
     async def run(self, one: SkillTool, given: Mapping[str, Any], report: Report | None) -> t.CallToolResult:
         """Starts a run and waits for its end, a long one for at most `wait_s` seconds."""
         wait_s = float(given.get("wait_s", WAIT_S)) if one.takes_wait else LONGEST_WAIT_S
-        async with self.jobs.gate.turn(one.skill):
-            # A call that is cancelled now still learns which run it has begun, and stops it.
-            with anyio.CancelScope(shield=True):
-                run_id = await self.start(one, given)
-            try:
-                return answer_about(await self.handles.document(run_id, wait_s, report))
-            except anyio.get_cancelled_exc_class():
-                if not self.closing:
-                    with anyio.CancelScope(shield=True):
-                        await self._stop(run_id)
-                raise
+        async with self.jobs.gate.turn(one.skill) as turn, self._begun(one, given) as run_id:
+            turn.run_id = run_id
+            return answer_about(await self.handles.document(run_id, wait_s, report))
+
+    @asynccontextmanager
+    async def _begun(self, one: SkillTool, given: Mapping[str, Any]) -> AsyncIterator[str]:
+        """A new run, by its id. A call that is cancelled meanwhile has it stopped."""
+        # One that is cancelled before still learns which run it has begun.
+        with anyio.CancelScope(shield=True):
+            run_id = await self.start(one, given)
+        try:
+            yield run_id
+        except anyio.get_cancelled_exc_class():
+            if not self.closing:
+                with anyio.CancelScope(shield=True):
+                    await self._stop(run_id)
+            raise
 
     def _checked(self, tool: t.Tool, result: t.CallToolResult) -> t.CallToolResult:
         """The result, if it is what the schema of the tool promises: clients refuse others without saying why."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,8 @@ def serve(**options: Any) -> None:
     if not options["http"]:
         from realitygap_server.stdio import serve as serve_stdio
 
+        # Ctrl-C ends this process as any other signal does: the runs that calls wait for go on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         anyio.run(serve_stdio, bridge.server, stdin, stdout, bridge.close)
         return
     from realitygap_server.http import Address

@@ -82,7 +82,7 @@ def config(client: str, arguments: Sequence[str] = (), endpoint: Endpoint | None
 def program() -> list[str]:
     """The command that starts this program from anywhere: clients have a PATH of their own."""
     script = Path(sys.executable).with_name("skills")
-    return [str(script)] if os.access(script, os.X_OK) else [sys.executable, "-m", "realitygap.cli"]
+    return [str(script)] if os.access(script, os.X_OK) else [sys.executable, "-P", "-m", "realitygap.cli"]
 
 
 def _json(client: str, entry: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -110,7 +111,8 @@ class Handles:
     async def run_cancel(self, arguments: Mapping[str, Any], report: Report | None) -> t.CallToolResult:
         run_id = self.jobs.known(arguments["run_id"])
         if self.jobs.store.is_running(run_id):
-            await self.jobs.cancel(run_id)
+            with suppress(InputError):  # it may have ended between the two looks
+                await self.jobs.cancel(run_id)
         return answer(await self.document(run_id, 3.0, None))
 
     async def run_list(self, arguments: Mapping[str, Any], report: Report | None) -> t.CallToolResult:

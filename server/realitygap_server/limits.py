@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,9 @@ from realitygap.errors import InputError
 from realitygap.plan import Options
 from realitygap.runs import RunStore
 from realitygap.skill import Skill
+from realitygap_server.tools import LONGEST_WAIT_S
+
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,13 @@ def machine_mb() -> float:
     return min(physical, allowed) / 1e6
 
 
+class Turn:
+    """A place among the quick runs."""
+
+    run_id: str | None = None
+    """The run that has it."""
+
+
 class Gate:
     """Lets runs begin as the limits allow."""
 
@@ -53,10 +65,41 @@ class Gate:
         self.limits = limits
         self._registry = registry
         self._store = store
+        self._later: set[asyncio.Task[None]] = set()
+        """Those that give a turn back when its run has ended."""
 
-    def turn(self, skill: Skill) -> AbstractAsyncContextManager[object]:
-        """Held by a call from the beginning of its run to the answer; for a quick skill it may have to wait."""
-        return self._quick if skill.runtime == "quick" else nullcontext()
+    @asynccontextmanager
+    async def turn(self, skill: Skill) -> AsyncIterator[Turn]:
+        """Held by a call and its run, which for a quick skill may have to wait for it; a run that outlives its call keeps it.
+
+        Raises InputError where none gets free.
+        """
+        turn = Turn()
+        if skill.runtime != "quick":
+            yield turn
+            return
+        try:
+            with anyio.fail_after(LONGEST_WAIT_S):
+                await self._quick.acquire_on_behalf_of(turn)
+        except TimeoutError:
+            raise InputError(
+                f"{self.limits.quick_runs} quick runs are going on, which is all that this server allows at once",
+                hint="stop one with run_cancel; run_list(state=running) names them",
+            ) from None
+        try:
+            yield turn
+        finally:
+            if turn.run_id is not None and self._store.is_running(turn.run_id):
+                task = asyncio.create_task(self._give_back(turn, turn.run_id))
+                self._later.add(task)
+                task.add_done_callback(self._later.discard)
+            else:
+                self._quick.release_on_behalf_of(turn)
+
+    async def _give_back(self, turn: Turn, run_id: str) -> None:
+        while self._store.is_running(run_id):
+            await anyio.sleep(_LOOK_EVERY_S)
+        self._quick.release_on_behalf_of(turn)
 
     @cached_property
     def _quick(self) -> anyio.CapacityLimiter:

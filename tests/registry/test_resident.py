@@ -15,7 +15,9 @@ import pytest
 
 from realitygap import runs
 from realitygap.discovery import Registry
+from realitygap.errors import RunFailed
 from realitygap.executor import Kind
+from realitygap.fence import VARIABLE, started
 from realitygap.plan import Options
 from realitygap.resident import HEAVY_NICE, Residents
 from realitygap.runs import RunHandle
@@ -26,7 +28,8 @@ VERSION = 1
 
 def where(inputs, run):
     if inputs["leave"]:
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        own = inputs["leave"] == "in a session of its own"
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=own)
     os.environ["LEFT_BEHIND"] = "1"
     if inputs["crash"]:
         raise RuntimeError("on purpose")
@@ -52,7 +55,7 @@ extras: {extras}
 inputs:
   journal: {{type: string}}
   wait_s: {{type: number, default: 0}}
-  leave: {{type: boolean, default: false}}
+  leave: {{type: string, default: ''}}
   crash: {{type: boolean, default: false}}
 outputs: {{pid: {{type: integer}}, version: {{type: integer}}, run: {{type: string}}, nice: {{type: integer}}}}
 """
@@ -146,13 +149,27 @@ def test_a_cancelled_run_is_over_and_the_next_one_is_not_cancelled(lab: Lab) -> 
     assert lab.outputs()["version"] == 1
 
 
-def test_a_process_that_a_skill_left_behind_ends_with_its_worker(lab: Lab) -> None:
-    first = lab.outputs(leave=True)
+@pytest.mark.parametrize("where", ["in its session", "in a session of its own"])
+def test_a_process_that_a_skill_left_behind_ends_with_its_worker(lab: Lab, where: str) -> None:
+    first = lab.outputs(leave=where)
     second = lab.outputs()
     assert first["pid"] != second["pid"]
     assert not Path(f"/proc/{first['pid']}").exists()
     sleepers = [one for one in Path("/proc").glob("[0-9]*/environ") if f"REALITYGAP_RUN={first['run']}".encode() in contents(one)]
     assert sleepers == []
+
+
+def test_a_run_that_a_skill_starts_is_not_ended_with_that_skill() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with (
+        subprocess.Popen(sleep, env=environment, start_new_session=True) as another,
+        subprocess.Popen(sleep, env={**environment, VARIABLE: ""}, start_new_session=True) as ours,
+    ):
+        until(lambda: ours.pid in started(os.getpid()))
+        assert another.pid not in started(os.getpid())
+        another.kill()
+        ours.kill()
 
 
 def test_resuming_a_failed_run_leaves_the_next_run_of_its_processes_alone(lab: Lab) -> None:
@@ -181,6 +198,22 @@ def test_a_run_with_several_jobs_gets_a_supervisor_of_its_own(lab: Lab) -> None:
     owner = json.loads((handle.folder / "events.jsonl").read_text().splitlines()[0])["pid"]
     assert handle.status().state == "done"
     assert owner not in ours
+
+
+def test_a_run_whose_process_cannot_be_started_leaves_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.residents.close()
+    handle = runs.start("where", {"journal": str(lab.journal)}, registry=lab.registry)
+    handle.wait(30)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    for residents in (None, lab.residents):
+        with pytest.raises(RunFailed, match="could not be started: Resource temporarily unavailable"):
+            runs.start("where", {"journal": str(lab.journal)}, registry=lab.registry, residents=residents)
+        assert [one.id for one in runs.RunStore().list()] == [handle.id]
+        assert [one.name for one in (lab.home / "runs").iterdir()] == [handle.id]
 
 
 STARTER = """

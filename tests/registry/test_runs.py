@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from workbench import CODE, Bench, alive, until, waiting_pid
 from realitygap.run_index import RunIndex
 from realitygap.run_store import new_id
 from realitygap.stepstore import is_intact
+from realitygap.workspace import read_json, write_json
 
 
 def test_the_document_of_a_run_has_exactly_the_promised_keys_and_stdout_nothing_else(bench: Bench) -> None:
@@ -288,3 +290,24 @@ def test_ids_sort_as_their_runs_began_also_within_a_second() -> None:
     ids = [new_id(now) for now in began]
     assert ids == sorted(ids)
     assert len({one.rpartition("-")[2] for one in ids}) == len(ids)
+
+
+def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for _ in range(200):
+            write_json(tmp_path / "stop.json", {"as": number}, durable=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert read_json(tmp_path / "stop.json")["as"] in range(8)
+    assert [one.name for one in tmp_path.iterdir()] == ["stop.json"]
+
+
+def test_a_report_that_cannot_be_written_costs_a_warning_that_tells_no_path(bench: Bench) -> None:
+    client = bench.start("run", "count", *bench.given(to=2, wait_at=1, gate=bench.gate), "--json")
+    waiting_pid(bench)
+    (bench.folders()[0] / "report.html").mkdir()
+    bench.gate.touch()
+    document = json.loads(client.communicate(timeout=30)[0])
+    assert document["status"] == "done"
+    assert document["warnings"] == ["the report could not be written: IsADirectoryError"]

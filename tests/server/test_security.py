@@ -4,8 +4,10 @@ test_containment."""
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,13 +19,18 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters
-from mcp.types import TextContent
+from mcp.types import CallToolRequestParams, TextContent
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
 from realitygap.run_store import new_id
+from realitygap_server import bridge as bridge_module
+from realitygap_server import limits as limits_module
+from realitygap_server import task_extension
 from realitygap_server.bridge import Bridge
 from realitygap_server.environment import without_secrets
+from realitygap_server.limits import Limits
+from realitygap_server.toolsets import Choice
 
 SECRET = "sk-nobody-may-see-this"
 CODE = """
@@ -40,8 +47,11 @@ def tell(inputs, run):
     }
 
 def wait(inputs, run):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    run.artifact("child.txt").write_text(str(child.pid))
+    # In a session of its own, where no signal to that of the worker finds it; once more, forgotten by who started it.
+    code = f"import time; held = b'x' * {inputs['child_mb'] * 1_000_000}; time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    orphan = subprocess.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True).stdout
+    run.artifact("child.txt").write_text(f"{child.pid} {orphan}")
     held = bytearray(inputs["mb"] * 1_000_000)
     held[::4096] = b"x" * len(held[::4096])
     while True:
@@ -59,6 +69,7 @@ effects: run
 cache: false
 inputs:
   mb: {{type: integer, minimum: 0, maximum: 2000, default: 0}}
+  child_mb: {{type: integer, minimum: 0, maximum: 2000, default: 0}}
 outputs:
   environment: {{type: object, x-optional: true}}
   stdin: {{type: string, x-optional: true}}
@@ -69,9 +80,9 @@ outputs:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> dict[str, str]:
-    """The environment of a server with two odd skills and a home of its own."""
+    """The environment of a server with three odd skills and a home of its own."""
     (tmp_path / "odd_skills.py").write_text(CODE)
-    for name, function, runtime in (("tell-all", "tell", "quick"), ("wait-long", "wait", "long")):
+    for name, function, runtime in (("tell-all", "tell", "quick"), ("wait-long", "wait", "long"), ("wait-quick", "wait", "quick")):
         folder = tmp_path / "skills" / name
         folder.mkdir(parents=True)
         (folder / "skill.yaml").write_text(MANIFEST.format(name=name, function=function, runtime=runtime))
@@ -115,6 +126,24 @@ def test_a_run_gets_no_secret_no_stdin_and_a_session_of_its_own(workspace: dict[
             assert outputs["leads_its_session"]
 
     anyio.run(talk)
+
+
+def test_no_python_file_of_the_workspace_is_run(workspace: dict[str, str], tmp_path: Path) -> None:
+    place, mark = tmp_path / "place", tmp_path / "mark"
+    place.mkdir()
+    # A module of the standard library that every process of a run imports.
+    (place / "selectors.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+
+    async def talk() -> None:
+        async with connected(workspace, "--workspace", str(place)) as client:
+            assert told(await client.call_tool("tell_all", {}))["state"] == "done"
+
+    anyio.run(talk)
+    assert not mark.exists()
+    command = [sys.executable, "-P", "-m", "realitygap.cli", "run", "tell-all", "--json"]
+    done = subprocess.run(command, cwd=place, env=workspace, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout)["status"] == "done"
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize(
@@ -165,11 +194,12 @@ def test_cancelling_ends_all_that_a_run_has_started_within_two_seconds(workspace
             run_id = told(await client.call_tool("wait_long", {"wait_s": 0}))["run_id"]
             note = tmp_path / "home" / "runs" / run_id / "steps" / "wait-long" / "artifacts" / "child.txt"
             until(lambda: note.is_file() and note.read_text())
-            child = int(note.read_text())
-            assert alive(child)
+            children = [int(one) for one in note.read_text().split()]
+            assert len(children) == 2
+            assert all(map(alive, children))
             cancelled = told(await client.call_tool("run_cancel", {"run_id": run_id}))
             assert cancelled["state"] == "cancelled"
-            until(lambda: not alive(child), 2.0)
+            assert not any(map(alive, children))
 
     anyio.run(talk)
 
@@ -179,6 +209,7 @@ def test_cancelling_ends_all_that_a_run_has_started_within_two_seconds(workspace
     [
         (["--max-run-time", "1"], {}, "longer than the 1 s that it may"),
         (["--max-run-memory", "200"], {"mb": 400}, "more than the 200 MB that it may"),
+        (["--max-run-memory", "200"], {"child_mb": 400}, "more than the 200 MB that it may"),
     ],
 )
 def test_a_run_beyond_its_time_or_memory_is_ended(
@@ -190,8 +221,9 @@ def test_a_run_beyond_its_time_or_memory_is_ended(
             assert told(answer)["state"] == "failed"
             assert message in told(answer)["error"]["message"]
             folder = tmp_path / "home" / "runs" / told(answer)["run_id"]
-            child = int((folder / "steps" / "wait-long" / "artifacts" / "child.txt").read_text())
-            until(lambda: not alive(child), 2.0)
+            children = [int(one) for one in (folder / "steps" / "wait-long" / "artifacts" / "child.txt").read_text().split()]
+            assert len(children) == 2
+            assert not any(map(alive, children))
 
     anyio.run(talk)
 
@@ -218,6 +250,65 @@ def test_one_long_run_too_many_is_refused_and_quick_ones_are_not(workspace: dict
             await client.call_tool("run_cancel", {"run_id": again["run_id"]})
 
     anyio.run(talk)
+
+
+def test_quick_runs_that_outlive_their_calls_keep_their_places(workspace: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REALITYGAP_HOME", "REALITYGAP_SKILLS_DIR", "PYTHONPATH"):
+        monkeypatch.setenv(name, workspace[name])
+    for module in (bridge_module, limits_module):
+        monkeypatch.setattr(module, "LONGEST_WAIT_S", 2.0)
+    bridge = Bridge(limits=Limits(quick_runs=2), choice=Choice.of(toolsets="all"))
+    answers: list[Any] = []
+
+    async def talk() -> None:
+        async with Client(bridge.server) as client:
+
+            async def call() -> None:
+                answers.append(await client.call_tool("wait_quick", {}))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(call)
+            (refused,) = [one for one in answers if one.is_error]
+            assert "2 quick runs are going on" in text(refused)
+            first, second = [told(one)["run_id"] for one in answers if not one.is_error]
+            assert (await client.call_tool("wait_quick", {})).is_error
+            await client.call_tool("run_cancel", {"run_id": first})
+            third = told(await client.call_tool("wait_quick", {}))
+            assert third["state"] == "running"
+            for run_id in (second, third["run_id"]):
+                await client.call_tool("run_cancel", {"run_id": run_id})
+
+    anyio.run(talk)
+    bridge.close()
+
+
+def test_a_call_that_is_cancelled_while_its_task_begins_has_the_run_stopped(
+    workspace: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REALITYGAP_HOME", "REALITYGAP_SKILLS_DIR", "PYTHONPATH"):
+        monkeypatch.setenv(name, workspace[name])
+    bridge = Bridge(choice=Choice.of(toolsets="all"))
+    jobs, begin = bridge.jobs, bridge.jobs.start
+    monkeypatch.setattr(task_extension, "declared", lambda ctx: True)
+
+    async def talk() -> None:
+        with anyio.CancelScope() as scope:
+
+            async def start(*arguments: Any) -> str:
+                run_id = await begin(*arguments)
+                scope.cancel()
+                await anyio.sleep(0.1)
+                return run_id
+
+            monkeypatch.setattr(jobs, "start", start)
+            context: Any = None
+            await bridge.call_tool(context, CallToolRequestParams(name="wait_long", arguments={}))
+        (run_id,) = jobs.store.ids()
+        assert jobs.store.wait(run_id, 10.0).state == "cancelled"
+
+    anyio.run(talk)
+    bridge.close()
 
 
 def test_run_ids_have_130_random_bits_and_a_wrong_one_tells_nothing() -> None:

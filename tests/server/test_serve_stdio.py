@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -223,6 +224,23 @@ def test_a_run_is_cancelled_by_its_tool(workspace: dict[str, str]) -> None:
     anyio.run(talk)
 
 
+def test_one_run_is_cancelled_by_many_at_once(workspace: dict[str, str]) -> None:
+    async def talk() -> None:
+        async with connected(workspace) as client:
+            run_id = told(await client.call_tool("count_slowly", {"n": 10_000, "pause_s": 0.05, "wait_s": 0}))["run_id"]
+            answers: list[Any] = []
+
+            async def cancel() -> None:
+                answers.append(await client.call_tool("run_cancel", {"run_id": run_id}))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(12):
+                    group.start_soon(cancel)
+            assert [told(one)["state"] for one in answers] == ["cancelled"] * 12
+
+    anyio.run(talk)
+
+
 @pytest.mark.slow
 def test_a_run_outlives_the_server_and_a_new_one_shows_it(workspace: dict[str, str]) -> None:
     async def start() -> str:
@@ -239,15 +257,22 @@ def test_a_run_outlives_the_server_and_a_new_one_shows_it(workspace: dict[str, s
 
 
 @pytest.mark.slow
-def test_the_end_of_the_client_does_not_end_a_call_in_progress(workspace: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_end_of_the_client_or_of_the_server_does_not_end_a_run_that_a_call_waits_for(
+    workspace: dict[str, str], tmp_path: Path, number: int | None
+) -> None:
     with Raw(workspace) as server:
         server.initialize()
         server.send("tools/call", {"name": "count_slowly", "arguments": {"n": 30, "pause_s": 0.05, "wait_s": 50}})
         runs = tmp_path / "home" / "runs"
         until(lambda: any(runs.glob("*/steps/*")))
-        server.process.stdin.close()
+        if number is None:
+            server.process.stdin.close()
+        else:
+            server.process.send_signal(number)
         server.process.wait(timeout=20)
-    until(lambda: any(json.loads(path.read_text())["status"] == "done" for path in runs.glob("*/result.json")))
+    until(lambda: any(runs.glob("*/result.json")))
+    assert [json.loads(path.read_text())["status"] for path in runs.glob("*/result.json")] == ["done"]
 
 
 def test_every_byte_on_stdout_is_json_rpc(workspace: dict[str, str]) -> None:

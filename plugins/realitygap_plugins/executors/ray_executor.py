@@ -38,7 +38,7 @@ class RayExecutor:
 
     def command(self, kind: Kind, slot: int, descriptor: int) -> list[str]:
         cores = self.cores if kind == "heavy" else 0
-        return [sys.executable, "-m", "realitygap_plugins.executors.ray_relay", str(descriptor), kind, str(cores), str(self.folder)]
+        return [sys.executable, "-P", "-m", "realitygap_plugins.executors.ray_relay", str(descriptor), kind, str(cores), str(self.folder)]
 
     def close(self) -> None:
         if self._cluster is None or self._cluster.stdin is None:
@@ -56,7 +56,7 @@ class RayExecutor:
         place.unlink(missing_ok=True)
         with (self.folder / "workers.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "realitygap_plugins.executors.ray_cluster", str(place)],
+                [sys.executable, "-P", "-m", "realitygap_plugins.executors.ray_cluster", str(place)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

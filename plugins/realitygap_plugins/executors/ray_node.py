@@ -48,7 +48,7 @@ class Node:
         ours, theirs = socket.socketpair()
         with theirs, (self.folder / "workers.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "realitygap.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "realitygap.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

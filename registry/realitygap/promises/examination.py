@@ -135,7 +135,7 @@ class Examination:
             "MPLCONFIGDIR": str(places["matplotlib"]),
         }
         names = [one.name for one in skills]
-        command = [sys.executable, "-m", "realitygap.promises.probe", self.record.name, str(root), str(times), *names]
+        command = [sys.executable, "-P", "-m", "realitygap.promises.probe", self.record.name, str(root), str(times), *names]
         process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
