@@ -114,6 +114,22 @@ def test_one_folder_alone_says_nothing_about_what_may_lie_beside_it(tmp_path: Pa
     assert rules(tmp_path / "a") == []
 
 
+def test_some_folders_of_a_collection_have_the_findings_that_they_have_among_all(tmp_path: Path) -> None:
+    body = "a (+1) ⊗ b (0) ⊗ c (0) = 1\n\na (+1) ⊗ ghost (-1) = 0 ✓\n\nskill://b#A1BE3C skill://c skill://nobody#000000 [../b](+1) ⊗ a (-1) = 0"
+    skill(tmp_path, "a", guide("a", 1, body))
+    skill(tmp_path, "b", guide("b", -1).replace("metadata", "color: '#D82626'\nmetadata"))
+    skill(tmp_path, "c", guide("c", 0))
+    skill(tmp_path, "d", guide("d", 0))
+    everything = [one for one in rules(tmp_path) if one[1] == "a"]
+    assert {"TRI209", "TRI214", "TRI217"} <= {rule for rule, *_ in everything}
+    collection = read_paths([tmp_path / "a" / "SKILL.md", tmp_path / "d"], [])
+    assert collection is not None
+    found = sorted((one.rule, Path(one.path).parent.name, one.line) for one in check_collection(collection, {}))
+    assert found == everything, "b and c are read beside a, ghost and nobody are not there"
+    (tmp_path / "b" / "SKILL.md").write_text(guide("other", -1))
+    assert [one.message for one in check_collection(collection, {}) if "no skill 'b'" in one.message] != []
+
+
 @pytest.mark.parametrize(
     "kind",
     ["alias bomb", "large", "one line", "not utf-8", "loop", "dangling", "folder", "pipe", "nul", "backtracking", "deep", "no permission"],

@@ -11,7 +11,7 @@ from pathlib import Path
 from realitygap.errors import nearest
 from realitygap.findings import Finding
 from realitygap_plugins.triads.claims import Claim, SkillRecord
-from realitygap_plugins.triads.collection import Collection, collect, survey
+from realitygap_plugins.triads.collection import Collection, beside, collect, survey
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.uris import SkillUri, collisions, colors_by_name
 from realitygap_plugins.triads.verdicts import Judge, Verdict
@@ -41,8 +41,8 @@ def read_paths(paths: Sequence[Path], manifests: Sequence[Path]) -> Collection |
 
 
 def check_collection(collection: Collection, known: Mapping[str, SkillRecord]) -> Iterator[Finding]:
-    """Findings on a collection; `known` are skills beside it, such as the installed ones, which a claim may name as well."""
-    skills = {**known, **collection.by_name}
+    """Findings on a collection. A claim may also name skills in the folders beside it, and `known` ones, such as those installed."""
+    skills = {**known, **beside(collection), **collection.by_name}
     for record in collection.records:
         yield from declarations(record)
     yield from _copies(collection)
