@@ -39,6 +39,8 @@ class Verdict:
     total: int | None
     """The integer sum; 3 and 0 both balance."""
     contradictions: tuple[str, ...]
+    places: tuple[str, ...]
+    """Where the members declare their trits, as `contradictions` and `why` name it."""
     missing: tuple[str, ...]
     fault: Fault
     """What a false claim is wrong about: it claims `balance`, makes a `denial` of it, names a wrong `completion`, or a wrong `sum`."""
@@ -113,6 +115,7 @@ class Judge:
             by_declared=_arithmetic(declared),
             total=sum(known) if complete else None,
             contradictions=contradictions,
+            places=tuple(d.place for m in claim.members if m.name in skills for d in skills[m.name].authored) if contradictions else (),
             missing=missing,
             fault=fault,
             why=_why(claim, trits, truth, contradictions, missing),
