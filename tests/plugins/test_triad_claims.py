@@ -205,6 +205,12 @@ def test_a_frontmatter_that_is_not_yaml_is_reported_and_its_trit_found(tmp_path:
     assert "not valid YAML" in collection.problems[0]
 
 
+def test_a_comment_of_a_frontmatter_that_is_not_yaml_is_no_part_of_a_name(tmp_path: Path) -> None:
+    skill_folder(tmp_path, "a", "---\nname: a # the first\ndescription: one: two\ntrit: +1 # and more\n---\nbody\n")
+    (record,) = read_collection(tmp_path).records
+    assert (record.name, record.trit) == ("a", 1)
+
+
 def test_no_default_and_no_colour_gives_a_trit(tmp_path: Path) -> None:
     skill_folder(tmp_path, "a", "---\nname: a\ndescription: x\ncolor: '#D82626'\n---\nURI: skill://a#D82626\n")
     assert read_collection(tmp_path).records[0].trit is None
