@@ -122,8 +122,9 @@ def claim_findings(verdict: Verdict, similar: Similar, *, alone: bool = False) -
     claim = verdict.claim
     shown = _shown(claim)
     if verdict.truth == "false":
-        hint = verdict.mend or _correction(verdict)
-        yield Finding(rule="TRI208", message=f"{shown}: {verdict.why}", path=claim.path, line=claim.line, hint=hint, places=verdict.places)
+        yield Finding(
+            rule="TRI208", message=f"{shown}: {verdict.why}", path=claim.path, line=claim.line, hint=verdict.mend, places=verdict.places
+        )
     if claim.injected:
         # The block is reported as such where it gives its trit.
         if claim.vacuous:
@@ -237,12 +238,6 @@ def _vacuous(claim: Claim, shown: str) -> Finding:
         severity="warning",
         hint="name the skill that balances it",
     )
-
-
-def _correction(verdict: Verdict) -> str:
-    if verdict.fault == "denial":
-        return "the group balances: write = 0"
-    return f"the trits sum to {verdict.total}: write = {signed(verdict.total or 0)}"
 
 
 def _shown(claim: Claim) -> str:
