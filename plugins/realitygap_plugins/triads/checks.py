@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from realitygap.document import shown_path
 from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding
+from realitygap.sources import lines_of
 from realitygap_plugins.triads.claims import Declaration, SkillRecord, repeated
 from realitygap_plugins.triads.collection import read_folder
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
@@ -120,7 +121,7 @@ def check_guide(skill: Skill, judge: Judge) -> Iterator[Finding]:
 def _uris(skill: Skill) -> Iterable[Finding]:
     """A colour names a skill and decides nothing, so that a wrong one is a warning."""
     try:
-        lines = skill.guide.read_text("utf-8", "replace").splitlines()
+        lines = lines_of(skill.guide.read_text("utf-8", "replace"))
     except OSError:
         return
     for number, line in enumerate(lines, start=1):
