@@ -84,7 +84,7 @@ def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
 
 
 def test_a_skill_may_have_the_name_of_a_folder_that_is_passed_over(tmp_path: Path) -> None:
-    for place in ("skills/build", "skills/target", "node_modules/other", ".git/hooks", "env/lib/walk"):
+    for place in ("skills/build", "skills/target", "node_modules/other", ".git/hooks", "env/lib/walk", "venv/lib/a", "target/b"):
         skill(tmp_path, place, f"---\nname: {Path(place).name}\ndescription: x\n---\n\nText.\n")
     (tmp_path / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
     # A folder of packages holds guides of others; one that is called so and has a guide itself is a skill.

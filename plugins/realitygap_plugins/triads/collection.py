@@ -14,7 +14,7 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, SKILL_HOMES, holds_guide, read_plain
+from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, read_plain, walk
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord
 from realitygap_plugins.triads.guide_reader import GuideReading, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
@@ -22,7 +22,6 @@ from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.uris import SkillUri, find_uris
 
 MANIFEST = "skill.yaml"
-_SKIPPED = frozenset({"venv", "node_modules", "__pycache__", "target", "site-packages", "build", "dist"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,23 +105,12 @@ def survey(root: Path) -> tuple[list[Path], list[Path]]:
     followed."""
     folders: list[Path] = []
     others: list[Path] = []
-    for folder, subfolders, files in os.walk(root, followlinks=False):
-        subfolders[:] = sorted(name for name in subfolders if _searched(folder, name))
-        names = set(files)
-        if "pyvenv.cfg" in names:
-            subfolders.clear()
-            continue
-        guide = next((name for name in GUIDES if name in names), None)
-        if MANIFEST in names or guide:
+    for folder, files in walk(root):
+        guide = next((name for name in GUIDES if name in files), None)
+        if MANIFEST in files or guide:
             folders.append(Path(folder))
-        others += [Path(folder, name) for name in sorted(files) if name.endswith((".md", ".MD")) and name != guide]
+        others += [Path(folder, name) for name in files if name.endswith((".md", ".MD")) and name != guide]
     return folders, others
-
-
-def _searched(parent: str, name: str) -> bool:
-    if name in _SKIPPED:
-        return holds_guide(os.path.join(parent, name))
-    return name in SKILL_HOMES or not name.startswith(".")
 
 
 def read_folder(folder: Path) -> Reading:
