@@ -91,6 +91,7 @@ def test_what_the_guide_says_is_held_against_the_manifest(tmp_path: Path) -> Non
     assert [(rule, line) for rule, _, line, _ in found] == [("TRI203", 8), ("TRI207", 10), ("TRI208", 12), ("TRI209", 13)]
     assert "the group balances" in found[2][3]
     assert "b is stated as 0, declared as +1" in found[3][3]
+    assert f"({tmp_path}/b/skill.yaml:4)" in found[3][3]
 
 
 @pytest.mark.parametrize("mark", ["\f", "\x85", "\u2028"])

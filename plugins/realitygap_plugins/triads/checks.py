@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,9 +141,25 @@ def _uris(skill: Skill) -> Iterable[Finding]:
                 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _InManifest(Declaration):
+    """A trit of a registered skill. Its line is looked up only where a message names it."""
+
+    skill: Skill
+
+    @property
+    def place(self) -> str:
+        try:
+            line, _ = self.skill.document().locate("/trit")
+        except InputError:
+            line = self.line
+        return f"{self.path}:{line}"
+
+
 def _record(name: str, skill: Skill) -> SkillRecord:
-    told = Declaration(source="skill.yaml", trit=skill.trit, text=signed(skill.trit), path=shown_path(skill.manifest), line=1)
-    return SkillRecord(name=name, path=shown_path(skill.manifest), declarations=(told,))
+    path = shown_path(skill.manifest)
+    told = _InManifest(source="skill.yaml", trit=skill.trit, text=signed(skill.trit), path=path, line=1, skill=skill)
+    return SkillRecord(name=name, path=path, declarations=(told,))
 
 
 def _find(registry: Registry, name: str) -> Skill | None:
