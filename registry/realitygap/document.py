@@ -218,7 +218,8 @@ def _sibling_hint(path: Path) -> str | None:
     if path.suffix == ".yaml" and path.with_suffix(".yml").exists():
         return f"'{path.with_suffix('.yml').name}' is there; only '.yaml' is read: rename it"
     try:
-        close = nearest(path.name, os.listdir(path.parent))
+        # A link to nothing is listed, and is not there.
+        close = nearest(path.name, [one for one in os.listdir(path.parent) if one != path.name])
     except OSError:
         return None
     return f"did you mean '{path.with_name(close)}'?" if close else None
