@@ -55,6 +55,13 @@ def test_what_is_not_one_trit_is_refused(value: object) -> None:
         read_trit(value)
 
 
+@pytest.mark.parametrize("value", ["word " * 1000, ["x"] * 1000, 10**1000])
+def test_what_is_no_trit_is_quoted_in_short(value: object) -> None:
+    with pytest.raises(NotATrit) as caught:
+        read_trit(value)
+    assert len(str(caught.value)) < 120
+
+
 def test_a_mixed_triad_that_says_so_is_balanced_and_true() -> None:
     text = "entropy-sim2real (-1) ⊗ kos-firmware (+1) ⊗ mujoco-scenes (0) = 0 ✓"
     found = verdict(text, known(entropy_sim2real=-1, kos_firmware=1, mujoco_scenes=0))
