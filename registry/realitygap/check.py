@@ -20,7 +20,7 @@ from realitygap.discovery import WORKSPACE, Registry
 from realitygap.document import Document, LocatedError, load, shown_path
 from realitygap.errors import InputError
 from realitygap.findings import Finding, count, ordered
-from realitygap.guides import GUIDES, SKILL_HOMES, check_guide, holds_guide
+from realitygap.guides import GUIDES, check_guide, walk
 from realitygap.neighbours import neighbours
 from realitygap.plugin_record import PluginRecord, read_manifest
 from realitygap.schema import KINDS, Kind, validate
@@ -28,8 +28,6 @@ from realitygap.skill import Skill
 
 if TYPE_CHECKING:
     from realitygap.hookspecs import CheckFunction
-
-_SKIPPED = ("__pycache__", "node_modules", "site-packages", "build", "dist")
 
 
 @dataclass
@@ -305,22 +303,10 @@ def files_of(paths: Sequence[Path]) -> dict[Path, None]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """What there is to check in a folder, sorted. Hidden folders, environments and build products are passed over."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(one for one in folders if _searched(parent, one))
+    for parent, names in walk(folder):
         for name in ("skill.yaml", *GUIDES, "plugin.yaml", "skill.yml", "plugin.yml"):
             if name in names and not (name == GUIDES[1] and GUIDES[0] in names):
                 yield Path(parent, name)
-
-
-def _searched(parent: str, name: str) -> bool:
-    place = os.path.join(parent, name)
-    if name in _SKIPPED:
-        return holds_guide(place)
-    return (not name.startswith(".") or name in SKILL_HOMES) and not _is_environment(place)
-
-
-def _is_environment(folder: str) -> bool:
-    return os.path.exists(os.path.join(folder, "pyvenv.cfg"))
 
 
 def _wrong_suffixes(directory: Path) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from realitygap.errors import InputError
 from realitygap.nodes import MAX_BYTES, Malformed, Node, Span
+from realitygap.sources import lines_of
 
 
 class LocatedError(InputError):
@@ -160,7 +161,7 @@ def parse(text: str | bytes, path: str | os.PathLike[str] | None = None) -> Docu
 
 def snippet(text: str, span: Span) -> list[str]:
     """The line with the place underlined, as two lines of text; nothing where the text has no such line."""
-    lines = text.splitlines()
+    lines = lines_of(text)
     return underlined(lines[span.line - 1], span) if 1 <= span.line <= len(lines) else []
 
 
@@ -217,7 +218,8 @@ def _sibling_hint(path: Path) -> str | None:
     if path.suffix == ".yaml" and path.with_suffix(".yml").exists():
         return f"'{path.with_suffix('.yml').name}' is there; only '.yaml' is read: rename it"
     try:
-        close = nearest(path.name, os.listdir(path.parent))
+        # A link to nothing is listed, and is not there.
+        close = nearest(path.name, [one for one in os.listdir(path.parent) if one != path.name])
     except OSError:
         return None
     return f"did you mean '{path.with_name(close)}'?" if close else None

@@ -50,7 +50,7 @@ def fix_guide(text: str) -> Fixed:
         return fixed
     crlf = lines[0].endswith("\r")
     head = [line.removesuffix("\r") for line in lines[1:end]]
-    if any(line.endswith("\r") != crlf for line in lines[1:end]):
+    if any(line.endswith("\r") != crlf for line in lines[1:end]) or any("\r" in line for line in head):
         fixed.left.append((1, "its lines end in different ways"))
         return fixed
     try:

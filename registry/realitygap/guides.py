@@ -21,6 +21,8 @@ GUIDES = ("SKILL.md", "skill.md")
 """Names that a guide has in the wild. The specification's is the first."""
 SKILL_HOMES = frozenset({".agents", ".claude", ".codex", ".cursor", ".gemini", ".github", ".opencode", ".ruler", ".skillz", ".windsurf"})
 """Hidden folders in which Agent Skills live; others are not searched."""
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist", "venv", "target"})
+"""Environments and build products; one that holds a guide itself is a skill of that name."""
 MAX_GUIDE_BYTES = 4 * 1024 * 1024
 """Largest guide read; 500 lines are advised."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -92,6 +94,21 @@ def read_plain(path: Path, most: int) -> tuple[bytes, bool]:
 def holds_guide(folder: str) -> bool:
     """Whether a folder is a skill's, whatever it is called: a skill may have the name `build`."""
     return any(os.path.isfile(os.path.join(folder, name)) for name in GUIDES)
+
+
+def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders in which skills are looked for, `root` and what lies below it, with the names of their files; sorted. Hidden folders,
+    environments and build products are passed over, links to folders are not followed."""
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if _searched(folder, name))
+        yield folder, sorted(files)
+
+
+def _searched(parent: str, name: str) -> bool:
+    place = os.path.join(parent, name)
+    if name in _SKIPPED:
+        return holds_guide(place)
+    return (not name.startswith(".") or name in SKILL_HOMES) and not os.path.exists(os.path.join(place, "pyvenv.cfg"))
 
 
 def split_frontmatter(text: str) -> tuple[str | None, int]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from realitygap.errors import one_line
 from realitygap.findings import Finding
 from realitygap.rules import RuleBook
-from realitygap.sources import source_bytes
+from realitygap.sources import lines_of, source_bytes
 
 _MARK = re.compile(r"realitygap:[ \t]*ignore(?P<file>-file)?\b[ \t]*(?P<list>\[(?P<codes>[^\]\n]*)\])?")
 _YAML = re.compile(r"(?:^|(?<=\s))#[^\n]*?(?=realitygap:)")
@@ -82,7 +82,7 @@ def read_ignores(path: str) -> Iterator[Ignore]:
     if b"realitygap:" not in raw:
         return
     text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
-    lines = text.splitlines()
+    lines = lines_of(text)
     if path.endswith(".md"):
         yield from _in_markdown(path, lines)
     else:

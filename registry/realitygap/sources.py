@@ -33,10 +33,16 @@ def source_text(path: str) -> str:
     return source_bytes(path).decode("utf-8", errors="replace").removeprefix("\ufeff")
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, as editors count them: `splitlines` also splits at form feeds, U+2028 and the like."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 @lru_cache(maxsize=4)
 def source_lines(path: str) -> tuple[str, ...]:
     """The lines of a file. Findings come ordered by file, so that few are kept."""
-    return tuple(source_text(path).splitlines())
+    return tuple(lines_of(source_text(path)))
 
 
 def source_line(path: str, number: int) -> str:

@@ -6,11 +6,14 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from realitygap.errors import InputError
 
 FOLDER = ".skills"
 
@@ -41,6 +44,14 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def require_place(path: Path) -> None:
+    """Raises `InputError` where no file can be written, before the work for it is done."""
+    if os.path.isdir(path):
+        raise InputError("a folder, not a file", where=str(path), hint="give the name of a file in it")
+    if not os.path.isdir(path.parent):
+        raise InputError("there is no such folder to write into", where=str(path.parent), hint=f"mkdir -p {shlex.quote(str(path.parent))}")
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True, indent: int | None = 1) -> None:

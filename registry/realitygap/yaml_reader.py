@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from realitygap.nodes import MAX_DEPTH, Malformed, Node, Span
+from realitygap.sources import lines_of
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
@@ -22,6 +23,8 @@ _CONSTANTS = (
     | dict.fromkeys(("true", "True", "TRUE"), True)
     | dict.fromkeys(("false", "False", "FALSE"), False)
 )
+_OTHER_BREAKS = str.maketrans("\x85\u2028\u2029", "   ")
+"""To YAML 1.1 they begin a line, to 1.2 and every editor they do not."""
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -32,7 +35,7 @@ def read_yaml(text: str) -> Node | None:
     half = re.search("[\ud800-\udfff]", text)
     if half:
         raise Malformed("RG002", "half of a surrogate pair", _place(text, half.start()))
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    loader = _loader(text, yaml)
     try:
         return _build(loader, yaml)
     except yaml.MarkedYAMLError as error:
@@ -50,6 +53,10 @@ def read_yaml(text: str) -> Node | None:
         loader.dispose()
 
 
+def _loader(text: str, yaml: Any) -> Any:
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text if text.isascii() else text.translate(_OTHER_BREAKS))
+
+
 def in_scalar(text: str) -> Callable[[int, int], bool]:
     """Whether a place (line and column from 1) lies inside a scalar, so that a `#` there begins no comment.
 
@@ -58,7 +65,7 @@ def in_scalar(text: str) -> Callable[[int, int], bool]:
     import yaml
 
     spans: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    loader = _loader(text, yaml)
     try:
         while loader.check_event():
             event = loader.get_event()
@@ -196,7 +203,7 @@ def _place(text: str, index: int) -> Span:
 
 
 def _syntax_hint(text: str, span: Span) -> str | None:
-    lines = text.splitlines()
+    lines = lines_of(text)
     line = lines[span.line - 1] if span.line <= len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces, not tabs"

@@ -91,6 +91,13 @@ def test_what_the_guide_says_is_held_against_the_manifest(tmp_path: Path) -> Non
     assert [(rule, line) for rule, _, line, _ in found] == [("TRI203", 8), ("TRI207", 10), ("TRI208", 12), ("TRI209", 13)]
     assert "the group balances" in found[2][3]
     assert "b is stated as 0, declared as +1" in found[3][3]
+    assert f"({tmp_path}/b/skill.yaml:4)" in found[3][3]
+
+
+@pytest.mark.parametrize("mark", ["\f", "\x85", "\u2028"])
+def test_every_finding_names_the_line_that_an_editor_counts(tmp_path: Path, mark: str) -> None:
+    write(tmp_path, "a", trit=0, triads=[["a"]], body=f"some{mark}text\n\n**Trit**: 1\n\nskill://a#FF0000")
+    assert [(rule, line) for rule, _, line, _ in findings(tmp_path)] == [("TRI203", 10), ("TRI207", 12)]
 
 
 def test_the_skill_counts_each_kind_of_claim_and_every_claim_once(tmp_path: Path) -> None:

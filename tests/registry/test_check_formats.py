@@ -331,12 +331,22 @@ def test_output_goes_to_a_file_whole_and_the_total_to_stdout(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     Path("look").mkdir()
     Path("look/SKILL.md").write_text("---\nname: look\ndescription: y\ntrit: 1\n---\n\nz\n")
-    assert execute(["check", "look", "--format", "json", "--output", "out/x.json"]) == 1
+    assert execute(["check", "look", "--format", "json", "--output", "x.json"]) == 1
     assert capsys.readouterr().out == "1 document: 1 error\n"
-    assert len(json.loads(Path("out/x.json").read_text())["findings"]) == 1
-    assert execute(["check", "look", "--output", "look"]) == 2
-    assert "cannot be written" in capsys.readouterr().err
-    assert sorted(os.listdir(".")) == ["look", "out"]
+    assert len(json.loads(Path("x.json").read_text())["findings"]) == 1
+    assert sorted(os.listdir(".")) == ["look", "x.json"]
+
+
+@pytest.mark.parametrize("place", [".", "/", "..", "look", "look/", "gone/x.json", "look/SKILL.md/x"])
+def test_a_folder_and_a_place_in_no_folder_are_refused_before_anything_is_written(tmp_path, monkeypatch, capsys, place):
+    monkeypatch.chdir(tmp_path)
+    Path("look").mkdir()
+    Path("look/SKILL.md").write_text("---\nname: look\ndescription: y\n---\n\nz\n")
+    for options in (["--output", place], ["--baseline", place, "--write-baseline"]):
+        assert execute(["check", "look", *options]) == 2
+        told = capsys.readouterr()
+        assert (told.out, "hint: " in told.err) == ("", True)
+    assert sorted(os.listdir(".")) == ["look"]
 
 
 @pytest.mark.parametrize("name", ["skill.yaml", "SKILL.md"])

@@ -211,6 +211,13 @@ def test_a_pointer_becomes_file_line_and_column_with_the_line_shown(tmp_path):
         raise ZeroDivisionError
 
 
+def test_a_link_to_nothing_is_not_advised_as_itself(tmp_path):
+    (tmp_path / "skill.yaml").symlink_to("gone")
+    with pytest.raises(InputError, match="no such file") as caught:
+        load(tmp_path / "skill.yaml")
+    assert caught.value.hint is None
+
+
 def test_missing_files_folders_and_yml_are_explained(tmp_path):
     (tmp_path / "task.yml").write_text("a: 1")
     with pytest.raises(InputError, match=r"'task.yml' is there; only '.yaml' is read"):

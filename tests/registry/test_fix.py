@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from realitygap import fixing
@@ -162,6 +162,7 @@ def test_whatever_is_mended_says_the_same_and_a_second_time_nothing_is_left_to_m
 
 
 @settings(max_examples=300, deadline=None)
+@example("\r1:")
 @given(st.text(st.sampled_from("---\n:#'\"[]{}&*!|>%@`, a1t\r\t\ufeff"), max_size=80))
 def test_no_text_makes_it_raise(text):
     for fix in (fix_guide, fix_manifest):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from realitygap.document import load
 from realitygap.findings import Finding
 from realitygap.inline_ignores import apply_ignores, read_ignores
 from realitygap.rules import Rule, RuleBook
+from realitygap.sources import source_line
 
 TEXTS = {"says": "x", "why": "x", "mend": "x", "example": "x"}
 BOOK = RuleBook([Rule(code=code, name=code.lower(), severity="error", **TEXTS) for code in ("RG101", "RG102", "TRI201", "TRI205")])
@@ -34,6 +36,20 @@ def left(path: str, *places: tuple[str, int]) -> list[tuple[str, int]]:
 def test_a_comment_at_the_end_of_a_line_covers_that_line(file):
     path = file("skill.yaml", "a: 1   # realitygap: ignore[RG101]\nb: 1\n")
     assert left(path, ("RG101", 1), ("RG101", 2), ("RG102", 1)) == [("RG101", 2), ("RG102", 1)]
+
+
+@pytest.mark.parametrize("mark", ["\f", "\v", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_lines_are_counted_as_an_editor_does_whatever_stands_in_them(file, mark):
+    head = "" if mark in "\f\v\x1c" else f"x{mark}y # and{mark}b: 1"
+    path = file(
+        "SKILL.md",
+        f"---\r\na: {head}\nzz: 1  # realitygap: ignore[RG102]\n---\nsome{mark}text\n\nHere. <!-- realitygap: ignore[RG101] -->\n",
+    )
+    assert left(path, ("RG102", 3), ("RG101", 7)) == []
+    assert source_line(path, 7).startswith("Here.")
+    if head:
+        assert load(file("x.yaml", f"a: {head}\nb: 1\n")).locate("/b") == (2, 4)
+        assert left(file("x.yaml", f"a: {head}\nb: 1  # realitygap: ignore[RG102]\n"), ("RG102", 2)) == []
 
 
 def test_a_comment_on_its_own_line_covers_the_entry_that_follows(file):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realitygap.document import shown_path
 from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding
+from realitygap.sources import lines_of
 from realitygap_plugins.triads.claims import Declaration, SkillRecord, repeated
 from realitygap_plugins.triads.collection import read_folder
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
@@ -112,15 +114,15 @@ def check_guide(skill: Skill, judge: Judge) -> Iterator[Finding]:
         verdict = judge.judge(claim)
         if verdict.truth == "false":
             message = f"{claim.text}: {verdict.why}"
-            yield Finding(rule="TRI208", message=message, path=claim.path, line=claim.line, hint=verdict.mend or None)
+            yield Finding(rule="TRI208", message=message, path=claim.path, line=claim.line, hint=verdict.mend, places=verdict.places)
         elif verdict.contradictions:
-            yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line)
+            yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line, places=verdict.places)
 
 
 def _uris(skill: Skill) -> Iterable[Finding]:
     """A colour names a skill and decides nothing, so that a wrong one is a warning."""
     try:
-        lines = skill.guide.read_text("utf-8", "replace").splitlines()
+        lines = lines_of(skill.guide.read_text("utf-8", "replace"))
     except OSError:
         return
     for number, line in enumerate(lines, start=1):
@@ -139,9 +141,25 @@ def _uris(skill: Skill) -> Iterable[Finding]:
                 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _InManifest(Declaration):
+    """A trit of a registered skill. Its line is looked up only where a message names it."""
+
+    skill: Skill
+
+    @property
+    def place(self) -> str:
+        try:
+            line, _ = self.skill.document().locate("/trit")
+        except InputError:
+            line = self.line
+        return f"{self.path}:{line}"
+
+
 def _record(name: str, skill: Skill) -> SkillRecord:
-    told = Declaration(source="skill.yaml", trit=skill.trit, text=signed(skill.trit), path=shown_path(skill.manifest), line=1)
-    return SkillRecord(name=name, path=shown_path(skill.manifest), declarations=(told,))
+    path = shown_path(skill.manifest)
+    told = _InManifest(source="skill.yaml", trit=skill.trit, text=signed(skill.trit), path=path, line=1, skill=skill)
+    return SkillRecord(name=name, path=path, declarations=(told,))
 
 
 def _find(registry: Registry, name: str) -> Skill | None:

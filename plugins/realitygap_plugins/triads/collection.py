@@ -14,7 +14,7 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, SKILL_HOMES, holds_guide, read_plain
+from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, read_plain, walk
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord
 from realitygap_plugins.triads.guide_reader import GuideReading, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
@@ -22,7 +22,6 @@ from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.uris import SkillUri, find_uris
 
 MANIFEST = "skill.yaml"
-_SKIPPED = frozenset({"venv", "node_modules", "__pycache__", "target", "site-packages", "build", "dist"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,28 +80,37 @@ def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collecti
     return _collection(readings, others)
 
 
+def beside(collection: Collection) -> dict[str, SkillRecord]:
+    """Skills that claims and addresses in guides name, that are not in the collection, and that lie in the folder beside who names them."""
+    named = [(claim.path, name) for claim in collection.claims if claim.source == "guide" for name in claim.names]
+    named += [(uri.path, uri.name) for uri in collection.uris if uri.owner]
+    found: dict[str, SkillRecord] = {}
+    for path, name in dict.fromkeys(named):
+        if not name or name in collection.by_name or name in found or name.startswith(".") or "/" in name:
+            continue
+        folder = Path(os.path.realpath(path)).parent.parent / name
+        if not os.path.isdir(folder):
+            continue
+        try:
+            record = read_folder(folder).record
+        except InputError:
+            continue  # no skill, or a finding of its own when it is checked
+        if record is not None and record.name == name:
+            found[name] = record
+    return found
+
+
 def survey(root: Path) -> tuple[list[Path], list[Path]]:
     """Folders with a manifest or a guide, below `root` and itself, and the other Markdown files; in order. Links to folders are not
     followed."""
     folders: list[Path] = []
     others: list[Path] = []
-    for folder, subfolders, files in os.walk(root, followlinks=False):
-        subfolders[:] = sorted(name for name in subfolders if _searched(folder, name))
-        names = set(files)
-        if "pyvenv.cfg" in names:
-            subfolders.clear()
-            continue
-        guide = next((name for name in GUIDES if name in names), None)
-        if MANIFEST in names or guide:
+    for folder, files in walk(root):
+        guide = next((name for name in GUIDES if name in files), None)
+        if MANIFEST in files or guide:
             folders.append(Path(folder))
-        others += [Path(folder, name) for name in sorted(files) if name.endswith((".md", ".MD")) and name != guide]
+        others += [Path(folder, name) for name in files if name.endswith((".md", ".MD")) and name != guide]
     return folders, others
-
-
-def _searched(parent: str, name: str) -> bool:
-    if name in _SKIPPED:
-        return holds_guide(os.path.join(parent, name))
-    return name in SKILL_HOMES or not name.startswith(".")
 
 
 def read_folder(folder: Path) -> Reading:

@@ -20,6 +20,10 @@ _LABEL = re.compile(r"[\s,:;(\[*-]*([A-Za-z]+)?")
 _NAMED = re.compile(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
 
 
+MAX_SHOWN = 60
+"""Characters of a value that a message quotes."""
+
+
 class NotATrit(ValueError):
     """The text or value does not say one trit; the message says why."""
 
@@ -32,11 +36,11 @@ def read_trit(value: object) -> int:
     whose label says otherwise (`0 (PLUS)`).
     """
     if isinstance(value, bool) or value is None:
-        raise NotATrit(f"{value!r} is not a trit; write -1, 0 or +1")
+        raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
     if isinstance(value, int):
         return _in_range(value)
     if not isinstance(value, str):
-        raise NotATrit(f"{value!r} is not a trit; write -1, 0 or +1")
+        raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
     return _read_text(value)
 
 
@@ -53,28 +57,35 @@ def _read_text(value: str) -> int:
         word = named.group(1)
         said = SYMBOLS.get(text[0]) if word is None else _WORDS.get(word.lower(), trit)
         if said != trit:
-            raise NotATrit(f"'{value}': the number says {trit}, the word says {said}")
+            raise NotATrit(f"{_shown(value)}: the number says {trit}, the word says {said}")
         return trit
     residue = _RESIDUE.match(text)
     if residue:
         return balanced_residue(int(residue.group(1).replace(" ", "")))
     number = _NUMBER.match(text)
     if not number:
-        raise NotATrit(f"'{value}' is not a trit; write -1, 0 or +1")
+        raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
     rest = text[number.end() :]
     if _SEVERAL.match(rest):
-        raise NotATrit(f"'{value}' says several; write one of -1, 0, +1")
+        raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
     if rest[:1] in {".", "/", "%"} or rest[:1].isalnum() or rest[:1] == "_":
-        raise NotATrit(f"'{value}' is not a trit; write -1, 0 or +1")
+        raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
     trit = _in_range(int(number.group(1).replace(" ", "")))
     label = _LABEL.match(rest)
     word = (label.group(1) or "").lower() if label else ""
     if word in _WORDS and _WORDS[word] != trit:
-        raise NotATrit(f"'{value}': the number says {trit}, the word says {_WORDS[word]}")
+        raise NotATrit(f"{_shown(value)}: the number says {trit}, the word says {_WORDS[word]}")
     return trit
+
+
+def _shown(value: object) -> str:
+    """A value as a message quotes it: what is no trit may be a whole paragraph."""
+    text = value if isinstance(value, str) else repr(value)
+    text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} ..."
+    return f"'{text}'" if isinstance(value, str) else text
 
 
 def _in_range(number: int) -> int:
     if number not in (-1, 0, 1):
-        raise NotATrit(f"{number} is not a trit; write -1, 0 or +1")
+        raise NotATrit(f"{_shown(number)} is not a trit; write -1, 0 or +1")
     return number

@@ -24,6 +24,8 @@ _USED_BY_TEMPLATES = frozenset({
     "robot", "scalar_joints", "scene", "scene_of", "sequence", "sim", "speed", "term", "value_at", "values", "velocity_n", "view", "x",
 })  # fmt: skip
 """Names in the modules of the templates that a function of the same name would hide."""
+_YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+"""Words that some reader of YAML takes for a truth value, or for nothing."""
 
 _SUMMARIES = {
     "skill": "Measure how evenly a log was sampled.",
@@ -96,6 +98,8 @@ def checked(name: str, kind: str, registry: Registry) -> Names:
     names = Names(name=name, kind=kind)
     if keyword.iskeyword(names.component) or keyword.issoftkeyword(names.component) or hasattr(builtins, names.component):
         raise InputError(f"'{name}' is a word of Python, and a function is called so", hint=f"for example '{name}-of-joints'")
+    if name in _YAML_WORDS:
+        raise InputError(f"'{name}' is no text in YAML, in which skills are named", hint=f"for example '{name}-of-joints'")
     if names.component in _USED_BY_TEMPLATES:
         raise InputError(f"'{name}' is what the code around it calls something else", hint=f"say which, for example 'joint-{name}'")
     _free(names, registry)
