@@ -1,7 +1,7 @@
 """Known findings of a legacy collection, kept in a file, so that only new ones count.
 
 An entry is a rule, a file, a fingerprint of the place, and how often it occurs. The fingerprint is of what stands there and what is said of
-it, not of the line number: lines may move, and a second fault of the same kind in a copied line is new.
+it, not of line numbers nor of the paths of other files: lines may move, and a second fault of the same kind in a copied line is new.
 
     {"version": 1, "findings": [
       {"rule": "RG302", "path": "skills/look/SKILL.md", "fingerprint": "1f0c...", "count": 1, "message": "key 'version' is not ..."}
@@ -45,8 +45,11 @@ def fingerprint(finding: Finding) -> str:
     """16 hexadecimal digits of what stands at the place and what is said of it; white space and line numbers do not count."""
     line = source_line(finding.path, finding.line)
     marked = line[finding.column - 1 : finding.column - 1 + finding.width]
+    message = finding.message
+    for place in sorted(finding.places, key=len, reverse=True):
+        message = message.replace(place, "#")
     # A place or a length in a message changes with the lines around it: numbers of one digit are trits, and stay.
-    message = re.sub(r"(?<=:)\d+|\bline \d+|\d{2,}", "#", finding.message)
+    message = re.sub(r"(?<=:)\d+|\bline \d+|\d{2,}", "#", message)
     text = "\0".join((finding.rule, " ".join(line.split()), " ".join(marked.split()), message))
     return _digest(text)
 

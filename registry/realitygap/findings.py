@@ -32,6 +32,9 @@ class Finding:
     """One line: what to do."""
     width: int = 1
     """Characters to underline."""
+    places: tuple[str, ...] = ()
+    """Places in other files, as the message names them. They change with those files and the working directory, and a baseline does not
+    hold them."""
 
     @classmethod
     def at(

@@ -129,6 +129,27 @@ def test_a_false_claim_says_how_to_mend_it() -> None:
     assert "changing a to 0 or b to +1 or c to +1 balances it, or add a skill with +1: d" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("text", "why", "mend"),
+    [
+        # What is false of a half is said of that half.
+        ("a (+1) ⊗ b (0) = 1 ✗ → needs +1", "false: it needs -1, not +1", "write needs -1"),
+        ("a (+1) ⊗ b (0) = 0 ✗ → needs -1", "false: it does not balance", "changing a to 0"),
+        ("a (+1) ⊗ b (-1) = 0 → needs +1", "false: the group balances", "the group balances: write = 0"),
+        ("a (+1) ⊗ b (0) ≠ 1", "false: it is +1 modulo 3", "the trits sum to +1: write = +1"),
+        ("a (+1) ⊗ b (-1) ≠ 0", "false: the group balances", "the group balances: write = 0"),
+        ("a (+1) ⊗ b (+1) = -1", "false: the sum is not -1", "the trits sum to +2: write = +2"),
+        ("a (+1) ⊗ b (+1) ≡ 1 (mod 3)", "false: it is -1 modulo 3", "write ≡ -1 (mod 3)"),
+        ("a (+1) ⊗ b (+1) ⊗ c (+1) = 1 ≡ 0 (mod 3)", "false: the group balances", "the trits sum to +3: write = +3"),
+    ],
+)
+def test_what_is_false_of_a_claim_is_said_with_what_to_write(text: str, why: str, mend: str) -> None:
+    found = verdict(text, known(d=-1))
+    assert found.truth == "false"
+    assert why in found.why
+    assert found.mend.startswith(mend)
+
+
 SEED = """\
 ---
 name: entropy-sim2real
@@ -203,6 +224,12 @@ def test_a_frontmatter_that_is_not_yaml_is_reported_and_its_trit_found(tmp_path:
     assert collection.records[0].trit == 1
     assert collection.records[0].declarations[0].line == 5
     assert "not valid YAML" in collection.problems[0]
+
+
+def test_a_comment_of_a_frontmatter_that_is_not_yaml_is_no_part_of_a_name(tmp_path: Path) -> None:
+    skill_folder(tmp_path, "a", "---\nname: a # the first\ndescription: one: two\ntrit: +1 # and more\n---\nbody\n")
+    (record,) = read_collection(tmp_path).records
+    assert (record.name, record.trit) == ("a", 1)
 
 
 def test_no_default_and_no_colour_gives_a_trit(tmp_path: Path) -> None:

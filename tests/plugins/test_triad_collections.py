@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from triadgen import write_collection
 
 from realitygap.check import check_paths
+from realitygap.cli.execute import execute
 from realitygap.discovery import Registry
 from realitygap.document import shown_path
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
@@ -112,6 +114,38 @@ def test_a_missing_member_is_told_with_what_was_probably_meant(tmp_path: Path) -
 def test_one_folder_alone_says_nothing_about_what_may_lie_beside_it(tmp_path: Path) -> None:
     skill(tmp_path, "a", guide("a", 1, "a (+1) ⊗ elsewhere (-1) = 0 ✓ and skill://elsewhere#000000"))
     assert rules(tmp_path / "a") == []
+
+
+def test_some_folders_of_a_collection_have_the_findings_that_they_have_among_all(tmp_path: Path) -> None:
+    body = "a (+1) ⊗ b (0) ⊗ c (0) = 1\n\na (+1) ⊗ ghost (-1) = 0 ✓\n\nskill://b#A1BE3C skill://c skill://nobody#000000\n"
+    body += "\n[../b](+1) ⊗ a (-1) = 0"
+    skill(tmp_path, "a", guide("a", 1, body))
+    skill(tmp_path, "b", guide("b", -1).replace("metadata", "color: '#D82626'\nmetadata"))
+    skill(tmp_path, "c", guide("c", 0))
+    skill(tmp_path, "d", guide("d", 0))
+    everything = [one for one in rules(tmp_path) if one[1] == "a"]
+    assert {"TRI209", "TRI214", "TRI217"} <= {rule for rule, *_ in everything}
+    collection = read_paths([tmp_path / "a" / "SKILL.md", tmp_path / "d"], [])
+    assert collection is not None
+    found = sorted((one.rule, Path(one.path).parent.name, one.line) for one in check_collection(collection, {}))
+    assert found == everything, "b and c are read beside a, ghost and nobody are not there"
+    (tmp_path / "b" / "SKILL.md").write_text(guide("other", -1))
+    assert [one.message for one in check_collection(collection, {}) if "no skill 'b'" in one.message] != []
+
+
+def test_a_baseline_holds_in_every_folder_also_for_messages_that_name_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "my (old) skills"
+    skill(root, "a", guide("a", 1, "**Trit**: 0\n\na (-1) ⊗ b (0) = 0\n\na (2) ⊗ b (+1) = 0\n\nskill://a#000000 skill://b#111111"))
+    skill(root, "b", guide("b", -1, "a (-1) ⊗ b (+1) = 0\n\nskill://a#000001 skill://b#000000\n\n## Cat# Integration\n\nTrit: 0 (X)"))
+    skill(root, "more/b", guide("b", -1))
+    monkeypatch.chdir(tmp_path)
+    select = ["--select", "TRI208,TRI209,TRI210,TRI211,TRI216,TRI218,TRI219", "--format", "json"]
+    execute(["check", ".", "--baseline", "known.json", "--write-baseline", *select])
+    known = {one["rule"] for one in json.loads((tmp_path / "known.json").read_text())["findings"]}
+    assert known == {"TRI208", "TRI209", "TRI210", "TRI211", "TRI216", "TRI218", "TRI219"}
+    for folder, path in ((root, "."), (root / "a", ".."), (tmp_path / "..", os.fspath(root))):
+        monkeypatch.chdir(folder)
+        assert execute(["check", path, "--baseline", os.fspath(tmp_path / "known.json"), *select]) == 0
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,9 @@ def check_guide(skill: Skill, judge: Judge) -> Iterator[Finding]:
         verdict = judge.judge(claim)
         if verdict.truth == "false":
             message = f"{claim.text}: {verdict.why}"
-            yield Finding(rule="TRI208", message=message, path=claim.path, line=claim.line, hint=verdict.mend or None)
+            yield Finding(rule="TRI208", message=message, path=claim.path, line=claim.line, hint=verdict.mend, places=verdict.places)
         elif verdict.contradictions:
-            yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line)
+            yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line, places=verdict.places)
 
 
 def _uris(skill: Skill) -> Iterable[Finding]:

@@ -81,6 +81,26 @@ def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collecti
     return _collection(readings, others)
 
 
+def beside(collection: Collection) -> dict[str, SkillRecord]:
+    """Skills that claims and addresses in guides name, that are not in the collection, and that lie in the folder beside who names them."""
+    named = [(claim.path, name) for claim in collection.claims if claim.source == "guide" for name in claim.names]
+    named += [(uri.path, uri.name) for uri in collection.uris if uri.owner]
+    found: dict[str, SkillRecord] = {}
+    for path, name in dict.fromkeys(named):
+        if not name or name in collection.by_name or name in found or name.startswith(".") or "/" in name:
+            continue
+        folder = Path(os.path.realpath(path)).parent.parent / name
+        if not os.path.isdir(folder):
+            continue
+        try:
+            record = read_folder(folder).record
+        except InputError:
+            continue  # no skill, or a finding of its own when it is checked
+        if record is not None and record.name == name:
+            found[name] = record
+    return found
+
+
 def survey(root: Path) -> tuple[list[Path], list[Path]]:
     """Folders with a manifest or a guide, below `root` and itself, and the other Markdown files; in order. Links to folders are not
     followed."""

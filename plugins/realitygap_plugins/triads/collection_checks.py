@@ -11,7 +11,7 @@ from pathlib import Path
 from realitygap.errors import nearest
 from realitygap.findings import Finding
 from realitygap_plugins.triads.claims import Claim, SkillRecord
-from realitygap_plugins.triads.collection import Collection, collect, survey
+from realitygap_plugins.triads.collection import Collection, beside, collect, survey
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.uris import SkillUri, collisions, colors_by_name
 from realitygap_plugins.triads.verdicts import Judge, Verdict
@@ -41,8 +41,8 @@ def read_paths(paths: Sequence[Path], manifests: Sequence[Path]) -> Collection |
 
 
 def check_collection(collection: Collection, known: Mapping[str, SkillRecord]) -> Iterator[Finding]:
-    """Findings on a collection; `known` are skills beside it, such as the installed ones, which a claim may name as well."""
-    skills = {**known, **collection.by_name}
+    """Findings on a collection. A claim may also name skills in the folders beside it, and `known` ones, such as those installed."""
+    skills = {**known, **beside(collection), **collection.by_name}
     for record in collection.records:
         yield from declarations(record)
     yield from _copies(collection)
@@ -95,6 +95,7 @@ def declarations(record: SkillRecord) -> Iterator[Finding]:
                 message=f"{record.name} declares {signed(told.trit or 0)} here and {signed(strongest.trit or 0)} at {strongest.place}",
                 path=told.path,
                 line=told.line,
+                places=(strongest.place,),
                 hint=f"say the same in both; '{strongest.source}' is the stronger place, but until they agree the trit counts as unknown",
             )
     injected = [told for told in record.declarations if told.source == "injected" and told.trit is not None]
@@ -107,7 +108,8 @@ def declarations(record: SkillRecord) -> Iterator[Finding]:
                 )
             else:
                 message = f"only a block written by a tool gives {record.name} a trit, {here}, which does not count"
-            yield Finding(rule="TRI211", message=message, path=told.path, line=told.line, severity="warning", hint=_DECLARE)
+            places = (strongest.place,) if strongest else ()
+            yield Finding(rule="TRI211", message=message, path=told.path, line=told.line, severity="warning", hint=_DECLARE, places=places)
     if not authored and not injected and not any(told.problem for told in record.declarations):
         yield Finding(rule="TRI212", message=f"{record.name} declares no trit", path=record.path, severity="warning", hint=_DECLARE)
 
@@ -120,8 +122,9 @@ def claim_findings(verdict: Verdict, similar: Similar, *, alone: bool = False) -
     claim = verdict.claim
     shown = _shown(claim)
     if verdict.truth == "false":
-        hint = verdict.mend or _correction(verdict)
-        yield Finding(rule="TRI208", message=f"{shown}: {verdict.why}", path=claim.path, line=claim.line, hint=hint)
+        yield Finding(
+            rule="TRI208", message=f"{shown}: {verdict.why}", path=claim.path, line=claim.line, hint=verdict.mend, places=verdict.places
+        )
     if claim.injected:
         # The block is reported as such where it gives its trit.
         if claim.vacuous:
@@ -131,7 +134,9 @@ def claim_findings(verdict: Verdict, similar: Similar, *, alone: bool = False) -
         hint = "state what the member declares, or change its declaration" + (
             f"; by what they declare the group is {verdict.by_declared}" if verdict.by_declared != "undetermined" else ""
         )
-        yield Finding(rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line, hint=hint)
+        yield Finding(
+            rule="TRI209", message="; ".join(verdict.contradictions), path=claim.path, line=claim.line, hint=hint, places=verdict.places
+        )
     if verdict.missing and not alone:
         close = similar.to(verdict.missing[0])
         hint = f"did you mean '{close}'?" if close else "correct the name, or add the skill"
@@ -147,6 +152,7 @@ def claim_findings(verdict: Verdict, similar: Similar, *, alone: bool = False) -
             line=claim.line,
             severity="warning",
             hint="write the trit behind each name: a (-1) ⊗ b (0) ⊗ c (+1) = 0",
+            places=verdict.places,
         )
 
 
@@ -182,16 +188,19 @@ def _color_findings(collection: Collection) -> Iterator[Finding]:
         if record is not None and record.color:
             continue  # TRI217 holds each against the skill's own
         for other in others:
-            yield _color(other, f"{name} has the colour {other.color} here and {first.color} at {first.place}", "keep one")
+            yield _color(other, f"{name} has the colour {other.color} here and {first.color} at {first.place}", "keep one", first.place)
     for color, owners in collisions(collection.uris):
         first, *others = owners.values()
         for other in others:
             yield _color(
-                other, f"{color} is the colour of {other.name} here and of {first.name} at {first.place}", "give each skill its own"
+                other,
+                f"{color} is the colour of {other.name} here and of {first.name} at {first.place}",
+                "give each skill its own",
+                first.place,
             )
 
 
-def _color(uri: SkillUri, message: str, hint: str) -> Finding:
+def _color(uri: SkillUri, message: str, hint: str, place: str) -> Finding:
     return Finding(
         rule="TRI218",
         message=message,
@@ -201,6 +210,7 @@ def _color(uri: SkillUri, message: str, hint: str) -> Finding:
         width=len(uri.text),
         severity="warning",
         hint=f"{hint}; a colour decides no trit",
+        places=(place,),
     )
 
 
@@ -212,6 +222,7 @@ def _copies(collection: Collection) -> Iterator[Finding]:
                 rule="TRI219",
                 message=f"{name} is also the name of the skill at {record.path}",
                 path=copy,
+                places=(record.path,),
                 severity="warning",
                 hint="rename one, or keep one copy; what both declare counts together",
             )
@@ -227,12 +238,6 @@ def _vacuous(claim: Claim, shown: str) -> Finding:
         severity="warning",
         hint="name the skill that balances it",
     )
-
-
-def _correction(verdict: Verdict) -> str:
-    if verdict.fault == "denial":
-        return "the group balances: write = 0"
-    return f"the trits sum to {verdict.total}: write = {signed(verdict.total or 0)}"
 
 
 def _shown(claim: Claim) -> str:

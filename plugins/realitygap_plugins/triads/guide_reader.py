@@ -112,7 +112,7 @@ def _frontmatter(head: str, path: Path) -> tuple[Document | None, str]:
 
 def _quoted(line: str) -> str:
     match = _PLAIN.match(line.rstrip())
-    if not match or not (": " in match["value"] or " #" in match["value"] or match["value"][0] in "`@%&*!" or match["value"].endswith(":")):
+    if not match or not (": " in match["value"] or match["value"][0] in "`@%&*!" or match["value"].endswith(":")):
         return line
     return match["key"] + "'" + match["value"].replace("'", "''") + "'"
 

@@ -39,13 +39,15 @@ class Verdict:
     total: int | None
     """The integer sum; 3 and 0 both balance."""
     contradictions: tuple[str, ...]
+    places: tuple[str, ...]
+    """Where the members declare their trits, as `contradictions` and `why` name it."""
     missing: tuple[str, ...]
     fault: Fault
     """What a false claim is wrong about: it claims `balance`, makes a `denial` of it, names a wrong `completion`, or a wrong `sum`."""
     why: str
     """One line: what the arithmetic gives, and what is wrong."""
     mend: str = ""
-    """One line: which single changes make a false claim of balance true."""
+    """One line: how to make a false claim true; empty for others."""
 
     @property
     def reason(self) -> str:
@@ -113,13 +115,16 @@ class Judge:
             by_declared=_arithmetic(declared),
             total=sum(known) if complete else None,
             contradictions=contradictions,
+            places=tuple(d.place for m in claim.members if m.name in skills for d in skills[m.name].authored) if contradictions else (),
             missing=missing,
             fault=fault,
-            why=_why(claim, trits, truth, contradictions, missing),
-            mend=self._mend(claim, known) if fault == "balance" else "",
+            why=_why(claim, trits, wrong, contradictions, missing),
+            mend=self._mend(claim, known, wrong[0]) if wrong else "",
         )
 
-    def _mend(self, claim: Claim, trits: Sequence[int]) -> str:
+    def _mend(self, claim: Claim, trits: Sequence[int], wrong: Assertion) -> str:
+        if wrong.kind != "balanced":
+            return _correction(wrong, trits)
         group = {m.name: t for m, t in zip(claim.members, trits, strict=True)}
         wanted = completing_trit(trits)
         if len(group) < len(claim.members) or "" in group:
@@ -145,6 +150,30 @@ _FAULTS: dict[str, Fault] = {
     "sum": "sum",
     "residue": "sum",
 }
+
+
+def _correction(wrong: Assertion, trits: Sequence[int]) -> str:
+    if wrong.kind == "needs" and not is_balanced(trits):
+        return f"write needs {signed(completing_trit(trits))}"
+    if wrong.kind in ("needs", "unbalanced"):
+        return "the group balances: write = 0"
+    total = sum(trits)
+    if wrong.kind == "residue":
+        return f"write ≡ {signed(balanced_residue(total))} (mod 3)"
+    return f"the trits sum to {signed(total)}: write = {signed(total)}"
+
+
+def _is_so(wrong: Assertion, trits: Sequence[int]) -> str:
+    """What is so, in the place of what is said."""
+    if is_balanced(trits):
+        return "the group balances"
+    if wrong.kind == "needs":
+        return f"it needs {signed(completing_trit(trits))}, not {signed(wrong.value)}"
+    if wrong.kind == "balanced":
+        return "it does not balance"
+    if wrong.kind == "sum":
+        return f"the sum is not {signed(wrong.value)}"
+    return f"it is {signed(group_sum(trits))} modulo 3"
 
 
 def _declared(member: Member, skills: Mapping[str, SkillRecord]) -> int | None:
@@ -205,7 +234,9 @@ def _places(record: SkillRecord) -> str:
     return " and ".join(f"{signed(d.trit or 0)} ({d.place})" for d in record.authored)
 
 
-def _why(claim: Claim, trits: Sequence[int | None], truth: Truth, contradictions: Sequence[str], missing: Sequence[str]) -> str:
+def _why(
+    claim: Claim, trits: Sequence[int | None], wrong: Sequence[Assertion], contradictions: Sequence[str], missing: Sequence[str]
+) -> str:
     parts = []
     if problems := [f"{m.name or 'a member'}: {m.problem}" for m in claim.members if m.problem]:
         parts.append("; ".join(problems))
@@ -216,8 +247,8 @@ def _why(claim: Claim, trits: Sequence[int | None], truth: Truth, contradictions
         parts.append(f"{_terms(known)} = {total}" + ("" if residue == total else f", {signed(residue)} modulo 3"))
     else:
         parts.append("no trit known for " + ", ".join(m.name or "a member" for m, t in zip(claim.members, trits, strict=True) if t is None))
-    if truth == "false":
-        parts.append("false: the group balances" if is_balanced(known) else "false")
+    if wrong:
+        parts.append("false: " + " and ".join(dict.fromkeys(_is_so(one, known) for one in wrong)))
     if twice := repeated([m.name for m in claim.members]):
         parts.append(f"named twice: {', '.join(twice)}")
     parts += contradictions
