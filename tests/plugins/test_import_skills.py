@@ -19,9 +19,10 @@ from realitygap.context import RunContext
 from realitygap.document import load, parse
 from realitygap.errors import InputError
 from realitygap.guides import NAME, Guide
+from realitygap_plugins.triads.guide_reader import read_guide
 from realitygap_plugins.triads.import_skill import import_skills
 from realitygap_plugins.triads.importing import slug
-from realitygap_plugins.triads.wild_guide import first_sentence, read_guide, write_guide, yaml_text
+from realitygap_plugins.triads.wild_guide import first_sentence, read_wild_guide, write_guide, yaml_text
 
 
 def guide(root: Path, folder: str, text: str, name: str = "SKILL.md") -> Path:
@@ -89,13 +90,52 @@ def test_frontmatter_conforms_and_says_what_it_said(wild: Path, tmp_path: Path) 
     }  # fmt: skip
     manifest = load(folder / "measure" / "skill.yaml").data
     assert (manifest["version"], manifest["summary"]) == ("1.10", "Measures the gap.")
-    # Not YAML, because of the second colon: read line by line.
+    # Not YAML, because of the second colon: read with its texts in quotes.
     assert head(folder / "plan") == {"name": "plan", "description": "Plans: first this, then that", "metadata": {"trit": "0"}}
     assert head(folder / "make")["metadata"] == {"trit": "+1", "made": "2026-01-02"}
     assert head(folder / "under-score")["metadata"] == {"stated-trit": "±1"}, "what was stated is kept, and decides nothing"
     assert head(folder / "torn")["metadata"] == {"stated-trit": "-1"}
     body = (folder / "measure" / "SKILL.md").read_text().split("---\n", 2)[2]
     assert body == (wild / "measure" / "SKILL.md").read_text().split("---\n", 2)[2], "word for word"
+
+
+def test_frontmatter_that_is_mended_keeps_its_lists_and_mappings_and_leaves_comments_out(tmp_path: Path) -> None:
+    root = tmp_path / "collection"
+    rest = 'tags:\n- one\n- two\nlicense: MIT  # see LICENSE\nmetadata: {version: "1.2.0", author: me}\n'
+    guide(root, "told", f"---\nname: told\ndescription: Use this: always\n{rest}---\nText.\n")
+    # A tab, which no quotes mend: read line by line.
+    by_line = 'tags:\n- one\n- "two"\nlicense: MIT  # see LICENSE\nmetadata:\n  version: "1.2.0"  # so far\n  trit: 0 # all\n\tauthor: me\n'
+    guide(root, "lines", f"---\nname: lines\ndescription: Use this: always\n{by_line}---\nText.\n")
+    folder = Path(run(tmp_path, root)["folder"])
+    same = {"tags": '["one", "two"]', "version": "1.2.0", "author": "me"}
+    assert head(folder / "told") == {"name": "told", "description": "Use this: always", "license": "MIT", "metadata": same}
+    assert head(folder / "lines") == {
+        "name": "lines", "description": "Use this: always", "license": "MIT", "metadata": {**same, "trit": "0"},
+    }  # fmt: skip
+    assert load(folder / "told" / "skill.yaml").data["version"] == "1.2.0"
+    assert load(folder / "lines" / "skill.yaml").data["trit"] == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+def test_the_check_and_the_import_read_the_same_whatever_ends_a_line(tmp_path: Path, begin: str, end: str) -> None:
+    body = end.join(["Text.", "", "more", ""])
+    text = begin + end.join(["---", "name: x", "description: It: ends.", "trit: -1", "---", body])
+    (tmp_path / "x").mkdir()
+    path = tmp_path / "x" / "SKILL.md"
+    path.write_bytes(text.encode())
+    guide = read_wild_guide(path)
+    assert guide.values == {"name": "x", "description": "It: ends.", "trit": "-1"}
+    assert guide.body == body, "word for word, with its line ends"
+    record = read_guide(path, None).record
+    assert (record.name, record.trit) == ("x", -1)
+    assert [one.line for one in record.declarations] == [4]
+
+
+def test_of_a_key_that_stands_twice_no_trit_is_picked(tmp_path: Path) -> None:
+    path = guide(tmp_path, "x", "---\nname: x\ntrit: -1\ntrit: 1\n---\nText.\n")
+    told = read_guide(path, None).record.declarations
+    assert [(one.trit, one.line) for one in told] == [(-1, 3), (1, 4)]
 
 
 def test_groups_that_hold_are_declared_by_all_their_members_and_the_others_are_listed(wild: Path, tmp_path: Path) -> None:
@@ -290,8 +330,8 @@ def test_a_guide_that_is_written_reads_back_the_same(tmp_path_factory: pytest.Te
     source.write_bytes(f"---\nname: x\n---\n{body}".encode())
     known = {key: value for key, value in values.items() if key in ("name", "description", "license")}
     metadata = {key: value for key, value in values.items() if key not in known}
-    source.write_bytes(write_guide(read_guide(source), {**known, "metadata": metadata}).encode())
-    again = read_guide(source)
+    source.write_bytes(write_guide(read_wild_guide(source), {**known, "metadata": metadata}).encode())
+    again = read_wild_guide(source)
     assert again.problems == []
     assert {key: value for key, value in again.values.items() if key != "metadata"} == known
     assert dict(again.metadata) == metadata

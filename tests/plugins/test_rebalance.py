@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from realitygap_plugins.triads import decoding
 from realitygap_plugins.triads.gf3 import is_balanced
 from realitygap_plugins.triads.groups import balanced_groups, count_balanced, count_balanced_with, counts_of, patterns
 from realitygap_plugins.triads.rebalance import into_triads, rebalance
@@ -112,6 +113,66 @@ def test_overlapping_groups_are_balanced_with_the_fewest_changes(trit_of: dict[s
         assert all(is_balanced(after[name] for name in group) for group in groups)
         assert not set(found.changes) & fixed
         assert len(found.changes) == found.lower_bound == best
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.fixed_dictionaries(dict.fromkeys("abcdef", trits)),
+    st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), max_size=6),
+    st.sets(st.sampled_from("abcdef"), max_size=3),
+    st.integers(0, 30),
+)
+def test_without_time_to_search_a_balance_is_still_found_where_there_is_one_and_its_bound_holds(
+    trit_of: dict[str, int], groups: list[list[str]], fixed: set[str], nodes: int
+) -> None:
+    found = rebalance(trit_of, groups, fixed=fixed, nodes=nodes)
+    best = fewest_changes(trit_of, groups, fixed)
+    assert (found.unbalanced == ()) == (best is not None)
+    if best is not None:
+        after = {**trit_of, **found.changes}
+        assert all(is_balanced(after[name] for name in group) for group in groups)
+        assert not set(found.changes) & fixed
+        assert found.lower_bound <= best <= len(found.changes)
+        assert len(found.changes) == best or not found.exact
+
+
+def overlapping(seed: int, skills: int, number: int) -> tuple[dict[str, int], list[list[str]]]:
+    rng = random.Random(seed)
+    names = [f"s{index}" for index in range(skills)]
+    return {name: rng.choice([-1, 0, 1]) for name in names}, [rng.sample(names, 3) for _ in range(number)]
+
+
+@pytest.mark.parametrize(("skills", "number"), [(30, 20), (60, 60), (100, 80), (200, 140)])
+@pytest.mark.parametrize("at_once", [0, 10, 500])
+def test_with_nothing_fixed_every_group_is_balanced_however_much_they_overlap(
+    skills: int, number: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every trit 0 balances everything, so that there always is a solution; below `at_once` skills it is found by equations.
+    monkeypatch.setattr(decoding, "MAX_UNKNOWNS", at_once)
+    trit_of, groups = overlapping(0, skills, number)
+    found = rebalance(trit_of, groups, nodes=200)
+    after = {**trit_of, **found.changes}
+    assert found.unbalanced == ()
+    assert all(is_balanced(after[name] for name in group) for group in groups)
+    assert found.lower_bound <= len(found.changes) <= sum(trit != 0 for trit in trit_of.values())
+
+
+def test_as_many_groups_as_skills_leave_few_solutions_and_the_best_is_found() -> None:
+    trit_of, groups = overlapping(0, 60, 60)
+    found = rebalance(trit_of, groups)
+    assert (found.exact, found.lower_bound, found.unbalanced) == (True, len(found.changes), ())
+    assert 0 < len(found.changes) <= sum(trit != 0 for trit in trit_of.values())
+
+
+def test_what_is_fixed_too_far_is_said_to_have_no_solution_with_certainty_and_counts_in_the_bound() -> None:
+    trit_of, groups = overlapping(0, 60, 60)
+    # Two groups of the same skills and one more that is fixed on different trits.
+    trit_of |= {"here": 0, "there": 1}
+    groups += [["s0", "s1", "here"], ["s0", "s1", "there"]]
+    found = rebalance(trit_of, groups, fixed=("here", "there"))
+    assert found.unbalanced
+    assert found.exact
+    assert found.lower_bound > 0
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -14,8 +14,9 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, read_plain, walk
+from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, walk
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord
+from realitygap_plugins.triads.frontmatter import read_text
 from realitygap_plugins.triads.guide_reader import GuideReading, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
 from realitygap_plugins.triads.text import Text
@@ -154,13 +155,14 @@ def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int
 def read_document(path: Path, owner: str | None) -> Reading:
     """The claims and addresses in a Markdown file that is no guide; `owner` is the skill in whose folder it lies."""
     try:
-        raw, whole = read_plain(path, MAX_GUIDE_BYTES)
+        told = read_text(path)
     except InputError as error:
         return Reading(record=None, claims=(), problems=(str(error).split("\n")[0],))
-    text, shown = Text(raw.decode("utf-8", "replace").removeprefix("\ufeff")), shown_path(path)
+    text, shown = Text(told.text), shown_path(path)
     claims = tuple(replace(claim, source="document") for claim in find_claims(text, path=shown, owner=owner))
     uris = tuple(find_uris(text, path=shown, owner=owner))
-    cut = [] if whole else [f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read"]
+    cut = [f"{shown}: {problem}" for problem in told.problems]
+    cut += [] if told.whole else [f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read"]
     cut += [f"{shown}: too many lines with trits; only the first were read"] if text.cut else []
     return Reading(record=None, claims=claims, uris=uris, problems=tuple(cut))
 

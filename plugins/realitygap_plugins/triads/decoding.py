@@ -7,18 +7,22 @@ are stand on the right. Skills that no chain of groups connects are solved apart
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from realitygap_plugins.triads import linear
 from realitygap_plugins.triads.gf3 import balanced_residue
 
 Changes = dict[str, int]
 """Skill to what is added to its trit, +1 or -1."""
+MAX_UNKNOWNS = 500
+"""Skills whose changes are solved for at once, as linear equations."""
 
 
 class Decoding:
     """Groups with their sums, to be changed and changed back."""
 
     def __init__(self, trit_of: Mapping[str, int], groups: Sequence[Collection[str]], fixed: Collection[str]) -> None:
+        self.trit_of = trit_of
         # A member that is named twice counts twice in the sum, and its change with it.
         self.weights = [_weights(group, fixed) for group in groups]
         self.sums = [sum(trit_of[name] for name in group) % 3 for group in groups]
@@ -65,8 +69,8 @@ class Decoding:
                 found += 1
         return found
 
-    def greedy(self, violated: Collection[int]) -> Changes | None:
-        """The change that balances most groups, again and again; None where that ends before all balance. Leaves everything as it was."""
+    def greedy(self, violated: Collection[int]) -> tuple[Changes, set[int]]:
+        """The change that balances most groups, again and again, and the groups left where that ends. Leaves everything as it was."""
         mine, done = set(violated), Changes()
         heap: list[tuple[int, str, int]] = []
 
@@ -96,7 +100,69 @@ class Decoding:
                 offer(place)
         for name, delta in done.items():
             self.change(name, -delta)
-        return None if mine else done
+        return done, mine
+
+    def solve(self, violated: Collection[int], nodes: int) -> tuple[Changes | None, bool]:
+        """Changes that balance a part, as solutions of its equations; whether it is certain that there are not fewer, or none at all.
+        None, and not certain, for a part of more than MAX_UNKNOWNS skills."""
+        names = self._members(violated)
+        while len(names) <= MAX_UNKNOWNS:
+            wider = self._members(place for name in names for place in self.groups_of[name])
+            if len(wider) == len(names):
+                return self._solved(names, violated, nodes)
+            names = wider
+        return None, False
+
+    def finish(self, started: Changes, left: Collection[int], nodes: int) -> Changes | None:
+        """Changes that balance a large part, begun by the greedy search: with changes near the groups that it left, as far around them as
+        there is need, else with every trit 0. None where neither does."""
+        try:
+            for name, delta in started.items():
+                self.change(name, delta)
+            names = self._members(left)
+            while len(names) <= MAX_UNKNOWNS:
+                found, _ = self._solved(names, left, nodes)
+                if found is not None:
+                    totals = {name: balanced_residue(started.get(name, 0) + found.get(name, 0)) for name in started | found}
+                    return {name: total for name, total in totals.items() if total}
+                names = self._members(place for name in names for place in self.groups_of[name])
+        finally:
+            for name, delta in started.items():
+                self.change(name, -delta)
+        return self._all_zero(left)
+
+    def _all_zero(self, places: Collection[int]) -> Changes | None:
+        """Every trit 0 in the part of these groups: that balances whatever holds no fixed member, and is far from the fewest changes."""
+        part, waiting = set(places), list(places)
+        while waiting:
+            for name in self.weights[waiting.pop()]:
+                fresh = [place for place in self.groups_of[name] if place not in part]
+                part.update(fresh)
+                waiting += fresh
+        found = {name: -trit for name in sorted(self._members(part)) if (trit := balanced_residue(self.trit_of[name]))}
+        for name, delta in found.items():
+            self.change(name, delta)
+        balanced = self.violated.isdisjoint(part)
+        for name, delta in found.items():
+            self.change(name, -delta)
+        return found if balanced else None
+
+    def _members(self, places: Iterable[int]) -> set[str]:
+        return {name for place in set(places) for name in self.weights[place]}
+
+    def _solved(self, names: Collection[str], places: Iterable[int], nodes: int) -> tuple[Changes | None, bool]:
+        """Changes of these skills alone that balance these groups and leave all others that they are in balanced."""
+        bit = {name: 1 << place for place, name in enumerate(sorted(names))}
+        rows = []
+        for place in sorted({*places, *(place for name in names for place in self.groups_of[name])}):
+            inside = [(bit[name], weight % 3) for name, weight in self.weights[place].items() if name in bit]
+            row = sum(one for one, weight in inside if weight == 1), sum(one for one, weight in inside if weight == 2)
+            rows.append((row, -self.sums[place]))
+        solutions = linear.solve(rows, len(bit))
+        if solutions is None:
+            return None, True
+        (plus, minus), certain = solutions.fewest(nodes)
+        return {name: 1 if one & plus else -1 for name, one in bit.items() if one & (plus | minus)}, certain
 
     def gain(self, name: str, delta: int) -> int:
         """How many more groups balance after the change."""

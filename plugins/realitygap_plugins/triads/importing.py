@@ -22,7 +22,7 @@ from realitygap_plugins.triads.collection import MANIFEST, Collection
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.surroundings import why_unknown
 from realitygap_plugins.triads.verdicts import Judge
-from realitygap_plugins.triads.wild_guide import WildGuide, as_text, first_sentence, read_guide
+from realitygap_plugins.triads.wild_guide import WildGuide, as_text, first_sentence, read_wild_guide
 
 UNKNOWN_VERSION = "0.0.0"
 ENTRY = "realitygap_plugins.triads.guide_skill:read_guide"
@@ -116,7 +116,7 @@ def plan(collection: Collection, root: Path) -> Plan:
             made.not_imported.append((record.path, "its guide is a link out of the collection"))
             continue
         try:
-            guide = read_guide(source)
+            guide = read_wild_guide(source)
         except InputError as error:
             made.not_imported.append((record.path, error.message))
             continue

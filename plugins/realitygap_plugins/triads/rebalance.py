@@ -7,7 +7,8 @@ What is exact:
   modulo 3 and the number of skills Z = -P - M = M, and equal residues r leave r triads (-1, 0, +1) and uniform ones.
 - `rebalance`: to choose new trits for some skills so that many overlapping groups balance is the decoding of a ternary code, which is
   NP-hard. The number of changes found is compared with a lower bound; `exact` says whether they meet, or a search has closed the gap.
-  With errors that do not touch each other the bound is met at once, at any size.
+  With errors that do not touch each other the bound is met at once, at any size. Where nothing is fixed there always are changes that
+  balance all groups; with fixed skills the equations say whether there are, and their solutions are compared one by one where few.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from realitygap_plugins.triads.decoding import Decoding
+from realitygap_plugins.triads.decoding import Changes, Decoding
 from realitygap_plugins.triads.gf3 import TRITS, balanced_residue, group_sum
 
 SEARCH_NODES = 20_000
 """Partial solutions that the exact search looks at, in each part that hangs together, before it gives up."""
+EASY = 100
+"""Unbalanced groups in a part up to which it looks at all of these; of more it looks at fewer, since each takes longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +116,29 @@ def rebalance(
     unbalanced: list[int] = []
     bound, exact = 0, True
     for violated in problem.parts():
-        least, found = problem.lower_bound(violated), problem.greedy(violated)
-        if found is None or len(found) > least:
-            better, certain, least = problem.search(violated, least, None if found is None else len(found), nodes)
-            found = better if better is not None else found
-            exact = exact and certain
+        found, certain, least = _mended(problem, violated, problem.lower_bound(violated), nodes)
+        bound += least
+        exact = exact and certain
         if found is None:
             unbalanced += violated
         else:
-            bound += least
             changes |= {name: balanced_residue(trit_of[name] + delta) for name, delta in found.items()}
     return Rebalancing(changes=changes, lower_bound=bound, exact=exact, unbalanced=tuple(sorted(unbalanced)))
+
+
+def _mended(problem: Decoding, violated: list[int], least: int, nodes: int) -> tuple[Changes | None, bool, int]:
+    """Few changes that balance a part, None where there are none; whether that is certain; and how many it takes at least."""
+    started, left = problem.greedy(violated)
+    best = None if left else started
+    if best is not None and len(best) == least:
+        return best, True, least
+    solved, certain = problem.solve(violated, nodes)
+    if certain:
+        return solved, True, least if solved is None else len(solved)
+    if best is None:
+        solved = solved if solved is not None else problem.finish(started, left, nodes)
+    if best is None or (solved is not None and len(solved) < len(best)):
+        best = solved
+    fewer = nodes * EASY**2 // max(EASY, len(violated)) ** 2
+    better, certain, least = problem.search(violated, least, None if best is None else len(best), fewer)
+    return better if better is not None else best, certain, least

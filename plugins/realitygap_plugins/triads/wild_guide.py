@@ -1,24 +1,22 @@
 """A SKILL.md as it is found: read leniently, so that nothing that it says is lost, and written as the specification wants it.
 
-Frontmatter that is no YAML, most often because of a colon in an unquoted description, is read line by line. What does not belong to the six
-keys of Agent Skills goes under `metadata` as text, word for word where it is one value and as JSON where it is more.
+`frontmatter` reads it. What does not belong to the six keys of Agent Skills goes under `metadata` as text, word for word where it is one
+value and as JSON where it is more.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from realitygap import document as documents
+from realitygap.document import shown_path
 from realitygap.errors import InputError
-from realitygap.guides import KEYS, MAX_GUIDE_BYTES, read_plain
-
-_KEY = re.compile(r"^(?P<indent>[ \t]*)(?P<key>[A-Za-z_][\w.-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?$")
-_BLOCK = re.compile(r"^[|>][+-]?\d?$")
+from realitygap.guides import KEYS, MAX_GUIDE_BYTES
+from realitygap_plugins.triads.frontmatter import parse_frontmatter, read_text
 
 
 @dataclass(kw_only=True)
@@ -43,34 +41,21 @@ class WildGuide:
         return value if isinstance(value, Mapping) else {}
 
 
-def read_guide(path: Path) -> WildGuide:
+def read_wild_guide(path: Path) -> WildGuide:
     """Reads a guide. Raises InputError where it is too large, or cannot be read at all."""
-    raw, whole = read_plain(path, MAX_GUIDE_BYTES)
-    if not whole:
-        raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide is", where=documents.shown_path(path))
-    guide = WildGuide(path=path)
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        text = raw.decode("utf-8", "replace")
-        guide.problems.append(f"byte {error.start} is not UTF-8; such bytes became U+FFFD")
-    if "\0" in text:
-        text = text.replace("\0", "\ufffd")
-        guide.problems.append("it holds NUL characters, which became U+FFFD")
-    head, guide.body = _split(text.removeprefix("\ufeff"))
-    if head is None:
+    told = read_text(path)
+    if not told.whole:
+        raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide is", where=shown_path(path))
+    guide = WildGuide(path=path, body=told.body, problems=list(told.problems))
+    if told.head is None:
         guide.problems.append("it has no frontmatter")
         return guide
-    try:
-        document = documents.parse("\n" + head + "\n", path.with_suffix(".yaml"))
-        if not isinstance(document.data, dict | None):
-            raise InputError("it is no mapping of keys to values")
-        pairs = (document.data or {}).items()
-        guide.values = {str(key): _as_written(document, documents.join("", str(key)), value) for key, value in pairs}
-    except InputError as error:
-        line = f"line {error.line}: " if isinstance(error, documents.LocatedError) else ""
-        guide.problems.append(f"the frontmatter is not YAML ({line}{error.message}); it was read line by line")
-        guide.values = _line_by_line(head)
+    frontmatter = parse_frontmatter(told.head, path)
+    guide.values = frontmatter.values
+    if frontmatter.problem:
+        guide.problems.append(f"the frontmatter is not YAML (line {frontmatter.line}: {frontmatter.problem}); {frontmatter.workaround}")
+    elif frontmatter.document is not None and not isinstance(frontmatter.document.data, dict | None):
+        guide.problems.append("the frontmatter is no mapping of keys to values")
     return guide
 
 
@@ -110,65 +95,3 @@ def yaml_text(text: str) -> str:
     quoted = re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", quoted)
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./()-]*(?: [A-Za-z0-9_./();,'-]+)*", text)
     return text if plain and text.lower() not in ("null", "true", "false") else quoted
-
-
-def _split(text: str) -> tuple[str | None, str]:
-    """Frontmatter and the rest. Lines may end as on any system."""
-    match = re.match(r"---[ \t]*\r?\n(.*?)(?<=\n)---[ \t]*(?:\r?\n|\Z)(.*)", text, re.DOTALL)
-    if match is None:
-        return None, text
-    return match[1].replace("\r\n", "\n"), match[2]
-
-
-def _as_written(document: documents.Document, pointer: str, value: Any) -> Any:
-    """Scalars as they stand in the file, so that `1.10` stays 1.10."""
-    if isinstance(value, dict):
-        return {str(key): _as_written(document, documents.join(pointer, str(key)), one) for key, one in value.items()}
-    if isinstance(value, str | list) or value is None:
-        return "" if value is None else value
-    return document.source(pointer) or str(value)
-
-
-def _line_by_line(head: str) -> dict[str, Any]:
-    """Keys and values of frontmatter that is not YAML: what follows a key on its line, and the indented lines below it."""
-    values: dict[str, Any] = {}
-    lines = head.split("\n")
-    number = 0
-    while number < len(lines):
-        match = _KEY.match(lines[number])
-        number += 1
-        if match is None or match["indent"]:
-            continue
-        below = []
-        while number < len(lines) and (not lines[number].strip() or lines[number][0] in " \t"):
-            below.append(lines[number])
-            number += 1
-        # Of two equal keys the first counts: the other readers of such files see no more than that.
-        if match["key"] not in values:
-            values[match["key"]] = _value((match["value"] or "").strip(), below)
-    return values
-
-
-def _value(first: str, below: list[str]) -> Any:
-    pairs = dict(_pairs(below))
-    if not first and pairs:
-        return pairs
-    texts = [line.strip() for line in below]
-    if not first and texts and all(line.startswith("- ") for line in texts if line):
-        return [_unquoted(line[2:].strip()) for line in texts if line]
-    if first and not _BLOCK.match(first):
-        texts.insert(0, _unquoted(first))
-    return " ".join(text for text in texts if text)
-
-
-def _pairs(lines: list[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        if match := _KEY.match(line):
-            yield match["key"], _unquoted((match["value"] or "").strip())
-
-
-def _unquoted(text: str) -> str:
-    for quote in ('"', "'"):
-        if len(text) >= 2 and text[0] == text[-1] == quote and quote not in text[1:-1]:
-            return text[1:-1]
-    return text
