@@ -46,6 +46,14 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
         raise
 
 
+def write_where_told(path: Path, text: str) -> None:
+    """Writes what a user named a place for: through a link, and into a device or a pipe, which a rename would put a file in the place of."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_text(path, text, durable=False)
+
+
 def require_place(path: Path) -> None:
     """Raises `InputError` where no file can be written, before the work for it is done."""
     if os.path.isdir(path):

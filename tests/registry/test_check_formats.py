@@ -368,3 +368,22 @@ def test_a_pipe_a_loop_and_a_file_of_50_mb_are_findings_and_nothing_hangs(tmp_pa
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_form_says_how_to_mend(form):
     assert "move it under" in FORMATS[form](outcome(Finding(rule="RG302", message="m", path="p", hint="move it under metadata")))
+
+
+def test_output_goes_through_a_link_and_into_a_pipe_and_takes_the_place_of_neither(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("look").mkdir()
+    Path("look/SKILL.md").write_text("---\nname: look\ndescription: y\ntrit: 1\n---\n\nz\n")
+    Path("kept.json").touch()
+    Path("link.json").symlink_to("kept.json")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for place in ("link.json", "pipe"):
+            assert execute(["check", "look", "--format", "json", "--output", place]) == 1
+        assert json.loads(os.read(reader, 1 << 16))["findings"]
+    finally:
+        os.close(reader)
+    assert Path("link.json").is_symlink()
+    assert Path("pipe").is_fifo()
+    assert json.loads(Path("kept.json").read_text())["findings"]

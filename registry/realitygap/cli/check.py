@@ -92,10 +92,10 @@ def _show(outcome: Outcome, text: str, form: str, output: str | None) -> None:
     from realitygap.findings import total
 
     if output:
-        from realitygap.workspace import write_text
+        from realitygap.workspace import write_where_told
 
         try:
-            write_text(Path(output), text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n", durable=False)
+            write_where_told(Path(output), text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", where=output) from None
         echo(total(outcome.summary))
