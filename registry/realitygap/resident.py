@@ -190,6 +190,8 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
     keeper.set_inheritable(False)
     home.mkdir(parents=True, exist_ok=True)
     pool = Pool(None, home, 1, LOCAL, keep=True)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # it ends with its keeper, and a run by its stop.json
     if kind == "heavy":
         os.nice(HEAVY_NICE)
     else:
@@ -214,8 +216,6 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         pool.adopt(folder)
         Supervisor(folder, pool).run()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
         pool.part()
         os.close(lock)
         try:

@@ -295,6 +295,8 @@ class Supervisor:
 
     def _look_for_stop(self, *, signalled: bool = False) -> None:
         request = read_json(self.folder / "stop.json")
+        # To a process that stays, a signal alone may be a late one for the run before.
+        signalled = signalled and not self.pool.keep
         if self.stop_as is not None or not (signalled or isinstance(request, dict)):
             return
         self._stop(request.get("as", "interrupted") if isinstance(request, dict) else "interrupted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -147,6 +148,17 @@ def test_a_cancelled_run_is_over_and_the_next_one_is_not_cancelled(lab: Lab) -> 
     handle.cancel()
     assert handle.wait(10).state == "cancelled"
     assert lab.outputs()["version"] == 1
+
+
+def test_a_signal_that_comes_after_its_run_has_ended_does_not_stop_the_next_one(lab: Lab) -> None:
+    lab.outputs()
+    (resident,) = lab.residents.idle("light")
+    os.kill(resident.process.pid, signal.SIGTERM)
+    handle = lab.start(wait_s=0.5)
+    lab.begun(2)
+    os.kill(resident.process.pid, signal.SIGTERM)
+    assert lab.finish(handle)["status"] == "done"
+    assert [one.process.pid for one in lab.residents.idle("light")] == [resident.process.pid]
 
 
 @pytest.mark.parametrize("where", ["in its session", "in a session of its own"])
