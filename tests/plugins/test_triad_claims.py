@@ -14,7 +14,7 @@ from realitygap_plugins.triads.collection import read_collection
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.prose import find_claims
 from realitygap_plugins.triads.text import Text
-from realitygap_plugins.triads.verdicts import Verdict, judge
+from realitygap_plugins.triads.verdicts import Judge, Verdict, judge
 
 
 def known(**trits: int) -> dict[str, SkillRecord]:
@@ -155,6 +155,15 @@ def test_what_is_false_of_a_claim_is_said_with_what_to_write(text: str, why: str
     assert found.truth == "false"
     assert why in found.why
     assert found.mend.startswith(mend)
+
+
+def test_skills_of_the_collection_are_advised_before_others() -> None:
+    claim = "x (-1) ⊗ y (0) = 0 ✓"
+    (found,) = find_claims(Text(claim), path="x.md")
+    skills = known(a=1, b=1, x=-1, y=0)
+    assert "with +1: a, b" in Judge(skills).judge(found).mend
+    assert "with +1: b" in Judge(skills, own=("b", "x", "y")).judge(found).mend
+    assert "with +1: a, b" in Judge(skills, own=("x", "y")).judge(found).mend
 
 
 SEED = """\

@@ -76,6 +76,18 @@ def test_addresses_are_checked_for_name_colour_and_collisions_and_give_no_trit(t
     ]
 
 
+def test_a_colour_that_two_skills_have_is_found_also_where_it_is_declared(tmp_path: Path) -> None:
+    def colored(name: str, color: str, body: str = "") -> str:
+        return guide(name, 0, body).replace("metadata", f"color: '{color}'\nmetadata")
+
+    skill(tmp_path, "a", colored("a", "#A1BE3C", "skill://a#A1BE3C"))
+    skill(tmp_path, "b", colored("b", "#a1be3c"))
+    skill(tmp_path, "c", colored("c", "#000000"))
+    skill(tmp_path, "d", guide("d", 0, "URI: skill://d#000000"))
+    skill(tmp_path, "e", colored("e", "blue") + colored("f", "blue"))
+    assert rules(tmp_path) == [("TRI218", "b", 1), ("TRI218", "c", 1)]
+
+
 def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
     skill(tmp_path, ".agents/skills/unworld", guide("unworld", 1))
     skill(tmp_path, "skills/unworld", guide("unworld", 1))

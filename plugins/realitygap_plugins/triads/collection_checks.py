@@ -13,7 +13,7 @@ from realitygap.findings import Finding
 from realitygap_plugins.triads.claims import Claim, SkillRecord
 from realitygap_plugins.triads.collection import Collection, beside, collect, survey
 from realitygap_plugins.triads.gf3 import signed
-from realitygap_plugins.triads.uris import SkillUri, collisions, colors_by_name
+from realitygap_plugins.triads.uris import SkillUri, collisions, colors_by_name, own_color
 from realitygap_plugins.triads.verdicts import Judge, Verdict
 
 MAX_SHOWN = 160
@@ -46,7 +46,7 @@ def check_collection(collection: Collection, known: Mapping[str, SkillRecord]) -
     for record in collection.records:
         yield from declarations(record)
     yield from _copies(collection)
-    judge, similar = Judge(skills), Similar(skills)
+    judge, similar = Judge(skills, own=collection.by_name), Similar(skills)
     alone = len(collection.records) < 2
     for claim in collection.claims:
         if claim.source != "manifest":
@@ -189,7 +189,8 @@ def _color_findings(collection: Collection) -> Iterator[Finding]:
             continue  # TRI217 holds each against the skill's own
         for other in others:
             yield _color(other, f"{name} has the colour {other.color} here and {first.color} at {first.place}", "keep one", first.place)
-    for color, owners in collisions(collection.uris):
+    declared = [own for record in collection.records if (own := own_color(record.name, record.color, record.path))]
+    for color, owners in collisions([*collection.uris, *declared]):
         first, *others = owners.values()
         for other in others:
             yield _color(

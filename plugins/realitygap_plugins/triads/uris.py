@@ -64,6 +64,13 @@ def find_uris(text: Text, *, path: str, owner: str | None = None) -> list[SkillU
     return found
 
 
+def own_color(name: str, color: str | None, path: str) -> SkillUri | None:
+    """The colour that a skill declares itself as a mention of it at the beginning of its file; None where it declares none."""
+    if color is None or not _COLOR.match(color):
+        return None
+    return SkillUri(name=name, color=color.lower(), text=color, path=path, line=1, column=1, owner=name, own=True)
+
+
 def colors_by_name(uris: Iterable[SkillUri]) -> dict[str, dict[str, SkillUri]]:
     """For each skill the colours that it is given, with the first mention of each."""
     colors: dict[str, dict[str, SkillUri]] = {}

@@ -8,7 +8,7 @@ truth        does what is said of the group hold for those trits? "needs +1" is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -87,10 +87,11 @@ def judge(claim: Claim, skills: Mapping[str, SkillRecord]) -> Verdict:
 
 
 class Judge:
-    """Judges claims, given the known skills by name."""
+    """Judges claims, given the known skills by name. Where some of the `own` ones can mend a claim, others are not advised."""
 
-    def __init__(self, skills: Mapping[str, SkillRecord]) -> None:
+    def __init__(self, skills: Mapping[str, SkillRecord], own: Collection[str] = ()) -> None:
         self.skills = skills
+        self.own = own
 
     def judge(self, claim: Claim) -> Verdict:
         """The verdicts on one claim."""
@@ -130,16 +131,18 @@ class Judge:
         if len(group) < len(claim.members) or "" in group:
             return f"a trit of {signed(wanted)} more balances it"
         # Enough to find some that are no members.
-        return advice(group, dict.fromkeys(self._by_trit[wanted][: len(group) + 3], wanted))
+        fitting = [name for name in self._by_trit[wanted][: len(group) + 3] if name not in group]
+        joining = [name for name in fitting if name in self.own] or fitting
+        return advice(group, dict.fromkeys(joining[:3], wanted))
 
     @cached_property
     def _by_trit(self) -> dict[int, list[str]]:
-        """Names of the skills with each trit, sorted: who may join a group."""
+        """Names of the skills with each trit, sorted, the own ones first: who may join a group."""
         names: dict[int, list[str]] = {trit: [] for trit in TRITS}
         for name, record in self.skills.items():
             if record.trit is not None:
                 names[record.trit].append(name)
-        return {trit: sorted(found) for trit, found in names.items()}
+        return {trit: sorted(found, key=lambda name: (name not in self.own, name)) for trit, found in names.items()}
 
 
 _FAULTS: dict[str, Fault] = {
