@@ -17,7 +17,8 @@ ANCHORS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Co
 """Words of a header that can begin such a table."""
 SUM_WITHIN = 3
 """Lines below a table in which its sum may stand."""
-MAX_ROWS = 500
+MAX_ROWS = 2_000
+"""Rows of one table. The sum of a longer one is left out, because some of its rows would be another."""
 
 _CELL = re.compile(r"(?<!\\)\|")
 _TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
@@ -57,9 +58,13 @@ def table_groups(text: Text, candidates: Iterable[int]) -> Iterator[TableClaim]:
         rows = list(_rows(text, number + 2))
         if not rows:
             continue
-        if roles := _role_columns(cells):
+        roles, column = _role_columns(cells), _trit_column(cells)
+        whole = len(rows) < MAX_ROWS or "|" not in text.line(rows[-1][0] + 1)
+        if not whole and (roles or column is not None):
+            text.cut(number, f"a table of more than {MAX_ROWS:,} rows")
+        if roles:
             yield from _by_role(text, number, cells, roles, rows)
-        elif (column := _trit_column(cells)) is not None:
+        elif column is not None and whole:
             yield from _by_trit(text, number, cells, column, rows)
 
 
