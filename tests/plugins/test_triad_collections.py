@@ -267,10 +267,15 @@ HEAD = "---\nname: x\ndescription: Long.\nmetadata:\n  trit: '0'\n---\n"
         (group(201, " ⊗\n", "0 ✓") + "\n", 7, "a statement of 201 lines; up to 200 are read"),
         (group(150, " " * 200 + "⊗\n", "0 ✓").replace("(", "`" + "x" * 150 + "` (") + "\n", 7, "a statement of "),
         ("| Skill | Trit |\n|---|---|\n" + "| a | +1 |\n" * 2_001 + "| Sum | 0 |\n", 7, "a table of more than 2,000 rows"),
+        (
+            "| Skill | Trit | Use |\n|---|---|---|\n| a | +1 | " + "x" * 20_000 + "|\n| b | +1 | |\n| Sum | 0 | |\n",
+            7,
+            "a table with a row of",
+        ),
         ("x" * (4 * 1024 * 1024), 7, "the file is larger than 4 MiB"),
         ("⊗\n\n" * 10_001, 20_007, "more than 10,000 lines hold '⊗'"),
     ],
-    ids=["claims", "line", "lines", "characters", "rows", "file", "marks"],
+    ids=["claims", "line", "lines", "characters", "rows", "row", "file", "marks"],
 )
 def test_what_is_too_long_is_said_and_no_part_of_it_is_judged(tmp_path: Path, text: str, line: int, why: str) -> None:
     skill(tmp_path, "x", HEAD + text)

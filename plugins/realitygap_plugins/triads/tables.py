@@ -11,7 +11,7 @@ from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.members import RawClaim
 from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.text import Text
+from realitygap_plugins.triads.text import MAX_LINE, Text
 
 ANCHORS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
 """Words of a header that can begin such a table."""
@@ -59,13 +59,20 @@ def table_groups(text: Text, candidates: Iterable[int]) -> Iterator[TableClaim]:
         if not rows:
             continue
         roles, column = _role_columns(cells), _trit_column(cells)
-        whole = len(rows) < MAX_ROWS or "|" not in text.line(rows[-1][0] + 1)
-        if not whole and (roles or column is not None):
-            text.cut(number, f"a table of more than {MAX_ROWS:,} rows")
+        why = _too_long(text, rows)
+        if why and (roles or column is not None):
+            text.cut(number, why)
         if roles:
             yield from _by_role(text, number, cells, roles, rows)
-        elif column is not None and whole:
+        elif column is not None and not why:
             yield from _by_trit(text, number, cells, column, rows)
+
+
+def _too_long(text: Text, rows: list[tuple[int, list[str]]]) -> str:
+    """Why only a part of a table is read; empty where all of it is."""
+    if len(rows) >= MAX_ROWS and "|" in text.line(rows[-1][0] + 1):
+        return f"a table of more than {MAX_ROWS:,} rows"
+    return f"a table with a row of more than {MAX_LINE:,} characters" if any(text.is_long(number) for number, _ in rows) else ""
 
 
 def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], rows: list[tuple[int, list[str]]]) -> Iterator[TableClaim]:
