@@ -13,8 +13,11 @@ from triadgen import write_collection
 from realitygap.check import check_paths
 from realitygap.cli.execute import execute
 from realitygap.discovery import Registry
-from realitygap.document import shown_path
+from realitygap.document import load, shown_path
+from realitygap.skill import Skill
+from realitygap_plugins.triads.checks import check_guide
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
+from realitygap_plugins.triads.verdicts import Judge
 
 
 def found_in(root: Path) -> Counter[tuple[str, str, int]]:
@@ -249,3 +252,70 @@ def test_skills_check_judges_a_collection_whose_trits_stand_in_prose(tmp_path: P
     # The claims are right, the denial is not; the block contradicts the author, and its sum says nothing.
     assert found == [("TRI208", 13, "error"), ("TRI215", 19, "warning"), ("TRI211", 22, "warning")]
     assert report.documents == 5
+
+
+def group(members: int, separator: str, said: str) -> str:
+    """A group of the skills a0, a1, ... with the trit +1."""
+    return separator.join(f"a{index} (+1)" for index in range(members)) + f" = {said}"
+
+
+def cuts(root: Path) -> list[tuple[str, int, str]]:
+    collection = read_paths([root], [])
+    assert collection is not None
+    told = [(one.rule, one.line, one.message) for one in check_collection(collection, {}) if one.rule in ("TRI208", "TRI213")]
+    assert [f"not read: {cut.why}" for cut in collection.cuts] == [message for rule, _, message in told if rule == "TRI213"]
+    assert all(str(cut) in collection.problems for cut in collection.cuts)
+    return told
+
+
+HEAD = "---\nname: x\ndescription: Long.\nmetadata:\n  trit: '0'\n---\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        (("(-1) + (0) + (+1) = 0 ✓\n" * 2_500) + "(0) + (+1) = 0 ✓\n", 2_007, "more than 2,000 claims"),
+        ("x" * 20_000 + " (0) + (+1) = 0 ✓\n", 7, "a line of 20,017 characters; up to 20,000 are read"),
+        (group(201, " ⊗\n", "0 ✓") + "\n", 7, "a statement of 201 lines; up to 200 are read"),
+        (group(150, " " * 200 + "⊗\n", "0 ✓").replace("(", "`" + "x" * 150 + "` (") + "\n", 7, "a statement of "),
+        ("| Skill | Trit |\n|---|---|\n" + "| a | +1 |\n" * 2_001 + "| Sum | 0 |\n", 7, "a table of more than 2,000 rows"),
+        (
+            "| Skill | Trit | Use |\n|---|---|---|\n| a | +1 | " + "x" * 20_000 + "|\n| b | +1 | |\n| Sum | 0 | |\n",
+            7,
+            "a table with a row of",
+        ),
+        ("x" * (4 * 1024 * 1024), 7, "the file is larger than 4 MiB"),
+        ("⊗\n\n" * 10_001, 20_007, "more than 10,000 lines hold '⊗'"),
+    ],
+    ids=["claims", "line", "lines", "characters", "rows", "row", "file", "marks"],
+)
+def test_what_is_too_long_is_said_and_no_part_of_it_is_judged(tmp_path: Path, text: str, line: int, why: str) -> None:
+    skill(tmp_path, "x", HEAD + text)
+    (told,) = cuts(tmp_path)
+    assert told[:2] == ("TRI213", line)
+    assert told[2].startswith(f"not read: {why}")
+
+
+def test_long_statements_and_tables_within_the_limits_are_judged_whole(tmp_path: Path) -> None:
+    # 18 and 501 times +1 sum to 0 modulo 3; the first twelve of 17 did, too, and 17 do not.
+    rows = "| a | +1 |\n"
+    table = "| Skill | Trit |\n|---|---|\n{}| Sum | 0 ✓ |\n\n"
+    skill(tmp_path, "x", HEAD + group(18, " ⊗\n", "0 ✓") + "\n\n" + table.format(rows * 501))
+    assert cuts(tmp_path) == []
+    skill(tmp_path, "x", HEAD + group(17, " ⊗\n", "0 ✓") + "\n\n" + table.format(rows * 502))
+    assert [rule for rule, *_ in cuts(tmp_path)] == ["TRI208", "TRI208"]
+
+
+def test_long_lines_of_data_are_not_called_cut(tmp_path: Path) -> None:
+    skill(tmp_path, "x", HEAD + "f(0),g(1,2);" * 3_000 + "\n")
+    assert cuts(tmp_path) == []
+
+
+def test_what_is_cut_in_the_guide_of_a_manifest_is_said_too(tmp_path: Path) -> None:
+    manifest = "schema: 1\nname: x\nversion: 1.0.0\ntrit: 0\nsummary: Long.\nentry: json:loads\n"
+    skill(tmp_path, "x", HEAD + group(201, " ⊗\n", "0 ✓") + "\n")
+    (tmp_path / "x" / "skill.yaml").write_text(manifest)
+    data = load(tmp_path / "x" / "skill.yaml").data
+    made = Skill.from_manifest(data, directory=tmp_path / "x", plugin="p", distribution="d")
+    told = [one for one in check_guide(made, Judge({})) if one.rule in ("TRI208", "TRI213")]
+    assert [(one.rule, one.severity, one.line) for one in told] == [("TRI213", "warning", 7)]

@@ -18,7 +18,7 @@ from realitygap.findings import Finding
 from realitygap.sources import lines_of
 from realitygap_plugins.triads.claims import Declaration, SkillRecord, repeated
 from realitygap_plugins.triads.collection import read_folder
-from realitygap_plugins.triads.collection_checks import check_collection, read_paths
+from realitygap_plugins.triads.collection_checks import check_collection, cut_findings, read_paths
 from realitygap_plugins.triads.gf3 import advice, balanced_residue, is_balanced, signed
 from realitygap_plugins.triads.verdicts import Judge
 
@@ -95,7 +95,7 @@ def check_group(registry: Registry, skill: Skill, document: Document, index: int
 
 
 def check_guide(skill: Skill, judge: Judge) -> Iterator[Finding]:
-    """TRI203, 207, 208 and 209 for what SKILL.md says."""
+    """TRI203, 207, 208, 209 and 213 for what SKILL.md says."""
     try:
         reading = read_folder(skill.directory)
     except InputError:
@@ -108,6 +108,7 @@ def check_guide(skill: Skill, judge: Judge) -> Iterator[Finding]:
             rule="TRI203", message=problem, path=told.path, line=told.line, hint="say the same in both, or leave it out of the text"
         )
     yield from _uris(skill)
+    yield from cut_findings(reading.cuts)
     for claim in reading.claims:
         if claim.form == "manifest" or claim.injected:
             continue

@@ -31,6 +31,19 @@ class Declaration:
         return f"{self.path}:{self.line}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Something that is not read because it is too long, or too much."""
+
+    path: str
+    line: int
+    """Where it begins."""
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: not read: {self.why}"
+
+
 PRECEDENCE = ("skill.yaml", "metadata.trit", "frontmatter.trit", "body")
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, MAX_GUIDE_BYTES, walk
-from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord
+from realitygap.guides import GUIDES, walk
+from realitygap_plugins.triads.claims import Assertion, Claim, Cut, Member, SkillRecord
 from realitygap_plugins.triads.frontmatter import read_text
-from realitygap_plugins.triads.guide_reader import GuideReading, declaration, read_guide
+from realitygap_plugins.triads.guide_reader import GuideReading, cuts_of, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
 from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.uris import SkillUri, find_uris
@@ -38,6 +38,8 @@ class Collection:
     """One for each name; copies of a skill are joined, so that they conflict where they differ."""
     uris: tuple[SkillUri, ...] = ()
     """Every `skill://` address."""
+    cuts: tuple[Cut, ...] = ()
+    """What was not read because it is too long, or too much; `problems` has it too."""
     documents: int = 0
     """Markdown files read that are no skill's guide."""
 
@@ -50,6 +52,7 @@ class Reading:
     claims: tuple[Claim, ...]
     uris: tuple[SkillUri, ...] = ()
     problems: tuple[str, ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
 
 def read_collection(path: Path, *, documents: bool = True) -> Collection:
@@ -149,7 +152,7 @@ def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int
         color=manifest.record.color or told.record.color,
         violations=told.record.violations,
     )
-    return Reading(record=record, claims=manifest.claims + told.claims, uris=told.uris)
+    return Reading(record=record, claims=manifest.claims + told.claims, uris=told.uris, cuts=told.cuts)
 
 
 def read_document(path: Path, owner: str | None) -> Reading:
@@ -161,14 +164,12 @@ def read_document(path: Path, owner: str | None) -> Reading:
     text, shown = Text(told.text), shown_path(path)
     claims = tuple(replace(claim, source="document") for claim in find_claims(text, path=shown, owner=owner))
     uris = tuple(find_uris(text, path=shown, owner=owner))
-    cut = [f"{shown}: {problem}" for problem in told.problems]
-    cut += [] if told.whole else [f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read"]
-    cut += [f"{shown}: too many lines with trits; only the first were read"] if text.cut else []
-    return Reading(record=None, claims=claims, uris=uris, problems=tuple(cut))
+    problems = tuple(f"{shown}: {problem}" for problem in told.problems)
+    return Reading(record=None, claims=claims, uris=uris, problems=problems, cuts=cuts_of(text, told, shown))
 
 
 def _guide(told: GuideReading) -> Reading:
-    return Reading(record=told.record, claims=told.claims, uris=told.uris)
+    return Reading(record=told.record, claims=told.claims, uris=told.uris, cuts=told.cuts)
 
 
 def _read_manifest(path: Path) -> Reading:
@@ -236,12 +237,15 @@ def _collection(readings: list[Reading], others: Iterable[Reading] = ()) -> Coll
     problems += [f"{d.place}: {d.problem}" for record in records for d in record.declarations if d.problem]
     problems += [problem for other in others for problem in other.problems]
     everything = [*readings, *others]
+    cuts = tuple(cut for one in everything for cut in one.cuts)
+    problems += [str(cut) for cut in cuts]
     return Collection(
         records=records,
         claims=tuple(claim for one in everything for claim in one.claims),
         problems=tuple(problems),
         by_name=by_name,
         uris=tuple(uri for one in everything for uri in one.uris),
+        cuts=cuts,
         documents=len(others),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from realitygap.errors import nearest
 from realitygap.findings import Finding
-from realitygap_plugins.triads.claims import Claim, SkillRecord
+from realitygap_plugins.triads.claims import Claim, Cut, SkillRecord
 from realitygap_plugins.triads.collection import Collection, beside, collect, survey
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.uris import SkillUri, collisions, colors_by_name, own_color
@@ -46,6 +46,7 @@ def check_collection(collection: Collection, known: Mapping[str, SkillRecord]) -
     for record in collection.records:
         yield from declarations(record)
     yield from _copies(collection)
+    yield from cut_findings(collection.cuts)
     judge, similar = Judge(skills, own=collection.by_name), Similar(skills)
     alone = len(collection.records) < 2
     for claim in collection.claims:
@@ -213,6 +214,19 @@ def _color(uri: SkillUri, message: str, hint: str, place: str) -> Finding:
         hint=f"{hint}; a colour decides no trit",
         places=(place,),
     )
+
+
+def cut_findings(cuts: Iterable[Cut]) -> Iterator[Finding]:
+    """TRI213: something is not read because it is too long, or too much."""
+    for cut in cuts:
+        yield Finding(
+            rule="TRI213",
+            message=f"not read: {cut.why}",
+            path=cut.path,
+            line=cut.line,
+            severity="warning",
+            hint="make it shorter, or divide it; what is not read is not checked",
+        )
 
 
 def _copies(collection: Collection) -> Iterator[Finding]:

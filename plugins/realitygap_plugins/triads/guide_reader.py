@@ -9,8 +9,8 @@ from typing import Any
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
 from realitygap.guides import MAX_GUIDE_BYTES, conformance
-from realitygap_plugins.triads.claims import Claim, Declaration, SkillRecord
-from realitygap_plugins.triads.frontmatter import Frontmatter, parse_frontmatter, read_text
+from realitygap_plugins.triads.claims import Claim, Cut, Declaration, SkillRecord
+from realitygap_plugins.triads.frontmatter import Frontmatter, GuideText, parse_frontmatter, read_text
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.prose import body_trits, find_claims
 from realitygap_plugins.triads.text import Text
@@ -24,6 +24,7 @@ class GuideReading:
     record: SkillRecord
     claims: tuple[Claim, ...]
     uris: tuple[SkillUri, ...]
+    cuts: tuple[Cut, ...] = ()
 
 
 def read_guide(path: Path, owner: str | None) -> GuideReading:
@@ -40,8 +41,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
     except InputError as error:
         record = SkillRecord(name=owner or folder, path=shown, problems=(str(error).split("\n")[0],))
         return GuideReading(record=record, claims=(), uris=())
-    problems = [] if guide.whole else [f"{shown}: larger than {MAX_GUIDE_BYTES // 1024**2} MiB; only the beginning was read"]
-    problems += [f"{shown}: {problem}" for problem in guide.problems]
+    problems = [f"{shown}: {problem}" for problem in guide.problems]
     text = Text(guide.text)
     found: list[Declaration] = []
     violations: tuple[str, ...] = ()
@@ -69,8 +69,6 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         found.append(Declaration(source=source, trit=told.trit, text=told.text, path=shown, line=told.line, problem=told.problem))
     claims = tuple(find_claims(text, path=shown, owner=name))
     uris = tuple(find_uris(text, path=shown, owner=name))
-    if text.cut:
-        problems.append(f"{shown}: too many lines with trits; only the first were read")
     record = SkillRecord(
         name=name,
         path=shown,
@@ -79,7 +77,15 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         color=color if isinstance(color, str) else None,
         violations=violations,
     )
-    return GuideReading(record=record, claims=claims, uris=uris)
+    return GuideReading(record=record, claims=claims, uris=uris, cuts=cuts_of(text, guide, shown))
+
+
+def cuts_of(text: Text, guide: GuideText, shown: str) -> tuple[Cut, ...]:
+    """What was left out of a text, once all has been read of it."""
+    found = [Cut(path=shown, line=line, why=why) for line, why in sorted(text.cuts.items())]
+    if not guide.whole:
+        found.append(Cut(path=shown, line=len(text.lines), why=f"the file is larger than {MAX_GUIDE_BYTES // 1024**2} MiB"))
+    return tuple(found)
 
 
 def declaration(document: Document, pointer: str, source: str, value: object, shown: str) -> Declaration:

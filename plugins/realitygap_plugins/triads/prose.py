@@ -22,9 +22,10 @@ ANCHORS = ("⊗", "⊕", "⊖", "○", "(+", "(-", "(−", "(–", "(0", "(1", "
 """Every line with a claim contains one of these, or carries on one that does."""
 MAX_CLAIMS = 2_000
 """Claims read in one file."""
-MAX_JOINED = 12
-"""Lines of one statement."""
+MAX_JOINED = 200
+"""Lines of one statement. A longer one is left out, because half of it would be another."""
 
+_SUMMAND = re.compile(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = re.compile(r"(?:⊗|⊕|[+]|→|×)\s*$")
 _CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _BRANCH = re.compile(r"[\s│|├└─]*")
@@ -120,17 +121,35 @@ def statements(text: Text) -> Iterator[Statement]:
         if number <= done:
             continue
         first = number
-        while first > done + 1 and first > number - MAX_JOINED and _joins(text.line(first - 1), text.line(first)):
+        while first > done + 1 and _joins(text.line(first - 1), text.line(first)):
             first -= 1
         last = number
-        while last < first + MAX_JOINED and _joins(text.line(last), text.line(last + 1)):
+        while last < len(text.lines) and _joins(text.line(last), text.line(last + 1)):
             last += 1
         done = last
+        if why := _too_long(text, first, last):
+            # Long lines without trits are data that somebody pasted.
+            if any(_SUMMAND.search(text.lines[one - 1]) for one in range(first, last + 1)):
+                text.cut(first, why)
+            continue
         joined, starts = text.line(first).strip(), [(0, first)]
         for one in range(first + 1, last + 1):
             starts.append((len(joined) + 1, one))
             joined += " " + _BRANCH.sub("", text.line(one), count=1).strip()
-        yield Statement(joined[:MAX_LINE], tuple(starts))
+        if len(joined) > MAX_LINE:
+            text.cut(first, f"a statement of {len(joined):,} characters; up to {MAX_LINE:,} are read")
+        else:
+            yield Statement(joined, tuple(starts))
+
+
+def _too_long(text: Text, first: int, last: int) -> str:
+    """Why a statement in these lines is not read; empty where it is."""
+    if last - first >= MAX_JOINED:
+        return f"a statement of {last - first + 1} lines; up to {MAX_JOINED} are read"
+    for number in range(first, last + 1):
+        if text.is_long(number):
+            return f"a line of {len(text.lines[number - 1]):,} characters; up to {MAX_LINE:,} are read"
+    return ""
 
 
 def _joins(line: str, following: str) -> bool:
@@ -150,7 +169,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     found: list[tuple[int, int, RawClaim]] = []
     for statement in statements(text):
         if len(found) >= MAX_CLAIMS:
-            text.cut = True
+            text.cut(statement.line_at(0), f"more than {MAX_CLAIMS:,} claims")
             break
         named = list(named_groups(statement.text))
         taken = [(raw.start, raw.end) for raw in named]

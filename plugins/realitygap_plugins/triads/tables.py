@@ -11,13 +11,14 @@ from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.members import RawClaim
 from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.text import Text
+from realitygap_plugins.triads.text import MAX_LINE, Text
 
 ANCHORS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
 """Words of a header that can begin such a table."""
 SUM_WITHIN = 3
 """Lines below a table in which its sum may stand."""
-MAX_ROWS = 500
+MAX_ROWS = 2_000
+"""Rows of one table. The sum of a longer one is left out, because some of its rows would be another."""
 
 _CELL = re.compile(r"(?<!\\)\|")
 _TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
@@ -57,10 +58,21 @@ def table_groups(text: Text, candidates: Iterable[int]) -> Iterator[TableClaim]:
         rows = list(_rows(text, number + 2))
         if not rows:
             continue
-        if roles := _role_columns(cells):
+        roles, column = _role_columns(cells), _trit_column(cells)
+        why = _too_long(text, rows)
+        if why and (roles or column is not None):
+            text.cut(number, why)
+        if roles:
             yield from _by_role(text, number, cells, roles, rows)
-        elif (column := _trit_column(cells)) is not None:
+        elif column is not None and not why:
             yield from _by_trit(text, number, cells, column, rows)
+
+
+def _too_long(text: Text, rows: list[tuple[int, list[str]]]) -> str:
+    """Why only a part of a table is read; empty where all of it is."""
+    if len(rows) >= MAX_ROWS and "|" in text.line(rows[-1][0] + 1):
+        return f"a table of more than {MAX_ROWS:,} rows"
+    return f"a table with a row of more than {MAX_LINE:,} characters" if any(text.is_long(number) for number, _ in rows) else ""
 
 
 def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], rows: list[tuple[int, list[str]]]) -> Iterator[TableClaim]:

@@ -16,7 +16,7 @@ MAX_LINE = 20_000
 """Characters of a line that are looked at. Longer lines are data that somebody pasted."""
 
 MAX_LINES = 10_000
-"""Lines of one file that are looked at for one purpose. No guide has as many; generated data has."""
+"""Lines of one file that are looked at for one mark. No guide has as many; generated data has."""
 
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
@@ -43,8 +43,8 @@ class Text:
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         self.text = text
-        self.cut = False
-        """More lines matter than were looked at."""
+        self.cuts: dict[int, str] = {}
+        """What is not looked at although it may matter: the line on which it begins, and why."""
 
     @cached_property
     def lines(self) -> list[str]:
@@ -55,6 +55,14 @@ class Text:
         """A line, at most `MAX_LINE` characters of it; empty outside the text."""
         return self.lines[number - 1][:MAX_LINE] if 1 <= number <= len(self.lines) else ""
 
+    def cut(self, line: int, why: str) -> None:
+        """Notes that something is left out from a line on."""
+        self.cuts.setdefault(line, why)
+
+    def is_long(self, number: int) -> bool:
+        """Whether `line` gives a part of the line only."""
+        return 1 <= number <= len(self.lines) and len(self.lines[number - 1]) > MAX_LINE
+
     def at(self, number: int) -> Surroundings:
         """What surrounds a line. A heading belongs to what it opens, the lines of a fence to the code."""
         starts, states = self._surroundings
@@ -62,14 +70,15 @@ class Text:
 
     def lines_with(self, anchors: Iterable[str]) -> list[int]:
         """Numbers of the lines that contain one of the substrings, in order."""
-        text, positions = self.text, []
+        text = self.text
+        positions: list[int] = []
         for anchor in anchors:
-            at = text.find(anchor)
+            at, most = text.find(anchor), len(positions) + MAX_LINES
             while at >= 0:
-                positions.append(at)
-                if len(positions) >= MAX_LINES:
-                    self.cut = True
+                if len(positions) == most:
+                    self.cut(text.count("\n", 0, at) + 1, f"more than {MAX_LINES:,} lines hold '{anchor}'")
                     break
+                positions.append(at)
                 end = text.find("\n", at)
                 at = text.find(anchor, end) if end >= 0 else -1
         return self._numbers(positions)
