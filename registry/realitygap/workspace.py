@@ -47,7 +47,7 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def write_where_told(path: Path, text: str) -> None:
-    """Writes what a user named a place for: through a link, and into a device or a pipe, which a rename would put a file in the place of."""
+    """Writes where a user said: through a link, and into a device or a pipe, whose place a renamed file would take."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text, encoding="utf-8")
     else:
