@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -304,6 +305,14 @@ def test_long_statements_and_tables_within_the_limits_are_judged_whole(tmp_path:
     assert cuts(tmp_path) == []
     skill(tmp_path, "x", HEAD + group(17, " ⊗\n", "0 ✓") + "\n\n" + table.format(rows * 502))
     assert [rule for rule, *_ in cuts(tmp_path)] == ["TRI208", "TRI208"]
+
+
+def test_many_tables_without_a_line_between_them_are_read_once_each(tmp_path: Path) -> None:
+    table = "| Skill | Trit |\n|---|---|\n| a | +1 |\n| b | +1 |\n| Sum | 0 |\n"
+    skill(tmp_path, "x", HEAD + table * 1_000)
+    began = time.process_time()
+    assert [rule for rule, *_ in cuts(tmp_path)] == ["TRI208"] * 1_000
+    assert time.process_time() - began < 10
 
 
 def test_long_lines_of_data_are_not_called_cut(tmp_path: Path) -> None:

@@ -203,8 +203,8 @@ def _name_column(cells: list[str], column: int) -> int | None:
 def _rows(text: Text, number: int) -> Iterator[tuple[int, list[str]]]:
     for row in range(number, number + MAX_ROWS):
         line = text.line(row)
-        if "|" not in line:
-            return
+        if "|" not in line or _is_rule(text.line(row + 1)):
+            return  # the end, or the header of another table
         yield row, _cells(line)
 
 
