@@ -115,7 +115,6 @@ def test_the_list_of_tools_is_made_once_and_is_the_same_each_time(tmp_path: Path
         assert made == 1
         async with Client(bridge.server, mode=mode) as client:
             # What is kept is what the SDK makes of the answer: a request that the list is not kept for goes all the way.
-            assert (await client.list_tools(cursor="x")).model_dump_json() == lists[0]
         assert made == 2
 
     anyio.run(talk)
