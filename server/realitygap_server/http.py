@@ -27,6 +27,8 @@ PATH = "/mcp"
 LARGEST_BODY = 1 << 20
 """Bytes of one request. Recordings and models come as paths, not in requests."""
 MOST_SESSIONS = 256
+KEPT_S = 75
+"""A connection at rest is kept this long: longer than clients keep theirs, so that none calls on one that is being closed."""
 IDLE_S = 1800.0
 """Seconds after which a session that nobody uses is forgotten; its runs go on."""
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -119,6 +121,7 @@ async def serve(
         date_header=False,
         ws="none",
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEPT_S,
         limit_concurrency=4 * MOST_SESSIONS,
         h11_max_incomplete_event_size=64 * 1024,
         forwarded_allow_ips="",

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -344,3 +346,17 @@ def test_clients_of_both_eras_call_at_one_address(url: str) -> None:
                 assert (answer.structured_content or {})["state"] == "done"
 
     anyio.run(talk)
+
+
+def test_a_connection_at_rest_outlives_the_five_seconds_for_which_clients_keep_theirs(url: str) -> None:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection.connect()
+    first = connection.sock
+    for pause_s in (6, 0):
+        connection.request("POST", "/mcp", json.dumps(LIST), HEADERS)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        answer.read()
+        time.sleep(pause_s)
+    assert connection.sock is first
+    connection.close()
