@@ -36,6 +36,10 @@ class Bank:
     fields: Mapping[str, Any]
     """Fields of the model in which draws differ [K, ...], for MJX; empty for C MuJoCo."""
 
+    def fields_of(self, plant_b: jax.Array) -> dict[str, jax.Array]:
+        """The fields of the plants of B environments [B, ...]."""
+        return {name: value[plant_b] for name, value in self.fields.items()}
+
 
 class Drawer:
     """Draws banks of plants of one robot from one domain."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from realitygap_core import delay
 from realitygap_core.actuation import Actuation
 from realitygap_core.bank import Bank, Drawer
-from realitygap_core.batch import BatchFunctions, Policy, packed, select
+from realitygap_core.batch import BatchFunctions, Policy, packed, select, slots
 from realitygap_core.engines.mujoco import MujocoEngine, cores
 from realitygap_core.episode import Episode, Outcome, Start
 from realitygap_core.errors import CoreError
@@ -120,9 +120,6 @@ class Environment:
         most = 1 if self.pure or own_plant else max(1, min(num_envs // _PART, 2), num_envs // (2 * _PART))
         self._parts = next(count for count in range(most, 0, -1) if num_envs % count == 0)
         self._part_engines: list[Any] = []
-        self._cold = False
-        """The next step also compiles what only the end of an episode needs."""
-        self._was_split = False
         self._batch = BatchFunctions(task, own_plant=own_plant)
         self._actuation = Actuation(task)
         self._cut = jax.jit(_cut, static_argnums=1)
@@ -137,9 +134,7 @@ class Environment:
         """
         bank = self._bank
         raw = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
-        start = self._batch.start(jax.random.split(raw, self.num_envs), bank.paths)
-        physics = self._settle(start, bank)
-        episode = self._batch.begin(start, bank.paths, physics, slots=self._slots(bank.paths))
+        physics, episode = self._first(jax.random.split(raw, self.num_envs), bank)
         if staggered:
             age_b = jax.random.randint(jax.random.fold_in(raw, 1), (self.num_envs,), 0, self.episode_steps, jnp.int32)
             episode = episode.replace(step=age_b)
@@ -165,14 +160,14 @@ class Environment:
             return *self._pure_step(state, action_bn), extra
         episode, ctrl_bsu, extra = self._batch.acted(policy, state.episode, bank.paths, arguments)
         physics = self._actuation.step(self._engine, self._models(state), state.physics, episode, ctrl_bsu)
-        episode, outcome, start = self._batch.ended(episode, bank.paths, packed(physics))
+        episode, outcome, next_key_b = self._batch.ended(episode, bank.paths, packed(physics))
         transition = _transition(episode.observation, episode.observation, outcome)
         done_b = np.asarray(outcome.terminated) | np.asarray(outcome.truncated)
         if done_b.any():
-            physics = self._settle_some(start, bank, physics, np.flatnonzero(done_b))
-        if done_b.any() or self._cold:
-            self._cold = False
-            episode = self._batch.merged(episode, start, bank.paths, packed(physics), done_b)
+            start = self._batch.start(next_key_b, bank.paths, episode.curricula)
+            physics = self._settle_some(start, physics, np.flatnonzero(done_b))
+            fresh = self._batch.begun(start, bank.paths, packed(physics), slots=slots(episode))
+            episode = self._batch.chosen(done_b, fresh, episode)
             transition = transition._replace(observation=episode.observation)
         return EnvState(physics=physics, episode=episode, bank=bank), transition, extra
 
@@ -182,12 +177,10 @@ class Environment:
         A step of a small robot is short against the calls around it, so one thread that does both for half of the environments leaves no
         core waiting, where one call for all of them would wait for physics and for the policy in turn.
 
-        Parts that are split for the first time compile all that they need in their first step, also what only ends of episodes need: step
-        them one after the other then, because threads that meet a function not compiled yet would each compile it.
+        In their first step parts compile what `reset` did not: take it one after the other, because threads that meet a function not
+        compiled yet would each compile it.
         """
-        cold, self._was_split = not self._was_split, True
         if self._parts == 1:
-            self._cold = cold
             return [(self, state)]
         if not self._part_engines:
             threads = max(1, self._threads // self._parts)
@@ -198,7 +191,7 @@ class Environment:
         parts = []
         for index, (engine, episode) in enumerate(zip(self._part_engines, episodes, strict=True)):
             part = copy.copy(self)
-            part._engine, part.num_envs, part._parts, part._cold = engine, size, 1, cold
+            part._engine, part.num_envs, part._parts = engine, size, 1
             physics = jax.tree.map(lambda x, begin=index * size: x[begin : begin + size], state.physics)
             parts.append((part, EnvState(physics=physics, episode=episode, bank=state.bank)))
         return parts
@@ -280,14 +273,14 @@ class Environment:
     def _pure_step(self, state: EnvState, action_bn: Array) -> tuple[EnvState, Transition]:
         bank, engine = state.bank, self._engine
         episode, ctrl_bsu = self._batch.before(state.episode, bank.paths, action_bn)
-        physics = self._actuation.step(engine, _gather(bank, episode.plant), state.physics, episode, ctrl_bsu)
+        physics = self._actuation.step(engine, bank.fields_of(episode.plant), state.physics, episode, ctrl_bsu)
         episode, outcome = self._batch.after(episode, bank.paths, physics)
         ended = episode.observation
         done_b = outcome.terminated | outcome.truncated
 
         def begin_anew(physics: PhysicsState, episode: Episode) -> tuple[PhysicsState, Episode]:
             start = self._batch.restart(episode, bank.paths)
-            fresh = self._settle(start, bank)
+            fresh = self._settled_on_device(start, bank)
             physics = select(done_b, fresh, physics)
             return physics, self._batch.merge(episode, start, bank.paths, physics, done_b)
 
@@ -297,30 +290,46 @@ class Environment:
 
     # --- physics of a beginning ---
 
-    def _settle(self, start: tuple[Start, Array], bank: Bank) -> PhysicsState:
+    def _first(self, key_b: Array, bank: Bank) -> tuple[PhysicsState, Episode]:
+        """The first episodes, each of its key; in parts, so that what is compiled for them serves the steps too."""
+        size = self.num_envs // self._parts
+        capacity, curricula = self._slots(bank.paths), self._batch.first_curricula(size)
+        starts = [self._batch.start(keys, bank.paths, curricula) for keys in jnp.split(key_b, self._parts)]
+        if self.pure:
+            physics = self._settled_on_device(starts[0], bank)
+            return physics, self._batch.begin(starts[0], bank.paths, physics, slots=capacity)
+        self._remember(bank)
+        parts = []
+        for start in starts:
+            physics = self._settle_on_host(start, np.arange(size))
+            episode = self._batch.begun(start, bank.paths, packed(physics), slots=capacity)
+            parts.append((physics, self._batch.chosen(np.ones(size, bool), episode, episode)))
+        if len(parts) == 1:
+            return parts[0]
+        return jax.tree.map(lambda *x: np.concatenate(x), *(part[0] for part in parts)), self._concatenated([part[1] for part in parts])
+
+    def _settled_on_device(self, start: tuple[Start, Array], bank: Bank) -> PhysicsState:
         begun, ctrl_bu = start
         model = self.task.robot.model
-        if self.pure:
-            blank = PhysicsState(
-                time=jnp.zeros(self.num_envs),
-                qpos=begun.qpos,
-                qvel=begun.qvel,
-                act=jnp.zeros((self.num_envs, model.na)),
-                ctrl=ctrl_bu,
-                sensordata=jnp.zeros((self.num_envs, model.nsensordata)),
-            )
-            settled: PhysicsState = self._settled(_gather(bank, begun.plant), blank)
-            return settled
-        self._remember(bank)
-        return self._settle_on_host(begun, ctrl_bu, np.arange(self.num_envs))
+        blank = PhysicsState(
+            time=jnp.zeros(self.num_envs),
+            qpos=begun.qpos,
+            qvel=begun.qvel,
+            act=jnp.zeros((self.num_envs, model.na)),
+            ctrl=ctrl_bu,
+            sensordata=jnp.zeros((self.num_envs, model.nsensordata)),
+        )
+        settled: PhysicsState = self._settled(bank.fields_of(begun.plant), blank)
+        return settled
 
-    def _settle_some(self, start: tuple[Start, Array], bank: Bank, physics: PhysicsState, which: NDArray[np.intp]) -> PhysicsState:
-        fresh = self._settle_on_host(*start, which)
+    def _settle_some(self, start: tuple[Start, Array], physics: PhysicsState, which: NDArray[np.intp]) -> PhysicsState:
+        fresh = self._settle_on_host(start, which)
         for field in dataclasses.fields(PhysicsState):
             getattr(physics, field.name)[which] = getattr(fresh, field.name)  # this step's own arrays: nobody else has seen them
         return physics
 
-    def _settle_on_host(self, begun: Start, ctrl_bu: Array, which: NDArray[np.intp]) -> PhysicsState:
+    def _settle_on_host(self, start: tuple[Start, Array], which: NDArray[np.intp]) -> PhysicsState:
+        begun, ctrl_bu = start
         model = self.task.robot.model
         blank = PhysicsState(
             time=np.zeros(len(which)),
@@ -375,10 +384,6 @@ def _given(observation: dict[str, Array], action_bn: Array) -> tuple[Array, None
 def _cut(tree: Any, count: int) -> list[Any]:
     """`count` equal pieces of arrays [B, ...]."""
     return [jax.tree.map(lambda x, i=i: x[i * len(x) // count : (i + 1) * len(x) // count], tree) for i in range(count)]
-
-
-def _gather(bank: Bank, plant_b: Array) -> dict[str, Array]:
-    return {name: value[plant_b] for name, value in bank.fields.items()}
 
 
 def _transition(observation: dict[str, Array], ended: dict[str, Array], outcome: Outcome) -> Transition:

@@ -111,6 +111,7 @@ class EpisodeFunctions:
         """Command before the first one arrives, and of actuators that the action does not drive: that of the first keyframe, else zero."""
         self._qpos0 = np.array(model.qpos0, dtype=np.float32)
         self._hold_steps = max(1, round(task.success.hold_s / task.control_dt)) if task.success else 0
+        self.first_curricula = {name: term.initial for name, term in task.curricula.items()}
         self._own_delay = [(self._columns(name), term.delay_s) for term in task.actuators if term.delay_s[1] > 0 for name in term.actuators]
 
     def _columns(self, actuator: str) -> np.ndarray[Any, Any]:
@@ -118,12 +119,11 @@ class EpisodeFunctions:
         index = self.task.robot.actuator(actuator).id
         return np.arange(model.actuator_ctrladr[index], model.actuator_ctrladr[index] + model.actuator_ctrlnum[index])
 
-    def start(self, key: Array, plants: int, own_plant: Array | None, curricula: dict[str, Any] | None = None) -> Start:
+    def start(self, key: Array, plants: int, own_plant: Array | None, curricula: dict[str, Any]) -> Start:
         """Draws the beginning of an episode: plant (one of `plants`, or `own_plant`), latency, positions and velocities.
 
-        `curricula` are those of the episode before; None at the start of a training.
+        `curricula` are those of the episode before, `first_curricula` at the start of a training.
         """
-        curricula = {name: term.initial for name, term in self.task.curricula.items()} if curricula is None else curricula
         key_plant, key_latency, key_resets = jax.random.split(jax.random.fold_in(key, 0), 3)
         plant = jax.random.randint(key_plant, (), 0, plants) if own_plant is None else own_plant
         low, high = self.task.latency_s

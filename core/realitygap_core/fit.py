@@ -130,6 +130,10 @@ class Problem:
         with np.errstate(over="ignore"):
             return np.clip(np.where(self.log, np.exp(np.where(self.log, y, 0.0)), y), self.low, self.high)
 
+    def named(self, z: Floats) -> dict[str, float]:
+        """Parameter to its value at a point [k] of the unit box."""
+        return dict(zip(self.names, self.values(z).tolist(), strict=True))
+
     def unit(self, values: Mapping[str, float]) -> Floats:
         """Point [k] of the unit box of `values`, nominal ones where a name is missing; clipped to the bounds."""
         x = np.array([values.get(info.name, info.nominal) for info in self.infos], dtype=float)
@@ -216,19 +220,16 @@ class Problem:
         up, down = np.minimum(z + step, 1.0), np.maximum(z - step, 0.0) if central else np.where(z + step <= 1.0, z, z - step)
         up = np.where(z + step <= 1.0, z + step, z) if not central else up
         moved = [index for index in range(len(z)) if down[index] != z[index]]
-        rows = self.residuals(np.stack([z, *(_moved(z, i, up[i]) for i in range(len(z))), *(_moved(z, i, down[i]) for i in moved)]))
+        places = [z.copy() for _ in range(1 + len(z) + len(moved))]
+        for place, index, value in zip(places[1:], [*range(len(z)), *moved], [*up, *down[moved]], strict=True):
+            place[index] = value
+        rows = self.residuals(np.stack(places))
         below = np.repeat(rows[:1], len(z), axis=0)
         below[moved] = rows[1 + len(z) :]
         jacobian = ((rows[1 : 1 + len(z)] - below) / (up - down)[:, None]).T
         if not central:
             self._last = (z.copy(), step, rows[0], jacobian)
         return rows[0], jacobian
-
-
-def _moved(z: Floats, index: int, value: float) -> Floats:
-    out = z.copy()
-    out[index] = value
-    return out
 
 
 def _bounds(infos: Sequence[ParameterInfo], bounds: Mapping[str, tuple[float, float]]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -293,8 +294,7 @@ def fit(
         raise CoreError("no parameters to fit", hint="name at least one, or let `auto` choose")
     settings = config or FitConfig()
     problem = Problem(replay, names, bounds=bounds, weights=weights)
-    z0 = problem.unit(start or {})
-    z, converged = solve(problem, z0, settings, check=check)
+    z, converged = solve(problem, problem.unit(start or {}), settings, check=check)
     return conclude(problem, z, settings, converged=converged)
 
 
@@ -370,9 +370,8 @@ def conclude(problem: Problem, z: Floats, config: FitConfig, *, converged: bool 
                 identified=bool(sd[index] < 0.5 / math.sqrt(12)),
             )
         )
-    values = dict(zip(problem.names, problem.values(z).tolist(), strict=True))
     return Fit(
-        values=values,
+        values=problem.named(z),
         estimates=tuple(estimates),
         covariance=covariance * np.outer(problem.width, problem.width),
         gap=gaps(problem.replay, {name: shown[0] for name, shown in simulated.items()}),

@@ -20,6 +20,9 @@ from realitygap_core.structure import Found, SearchConfig, search
 _LEAST_SD = 1e-6
 _NORMAL_95 = 1.959963984540054
 _LAST = FitConfig(max_iterations=4, tolerance=1e-3)
+"""The fit after the search, which ends near its optimum."""
+_ONLY = FitConfig(max_iterations=10, tolerance=1e-3)
+"""The fit without a search before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +71,18 @@ def identify(
     auto = names is None
     selection = identifiable(replay) if names is None else Selection(names=tuple(names), left_out={})
     say(f"fitting {len(selection.names)} parameters: {', '.join(selection.names)}")
-    short = FitConfig(max_iterations=6, tolerance=1e-2)
-    first = fit(replay, selection.names, start=start, bounds=bounds, weights=weights, config=short, check=check)
-    evaluations = first.evaluations
+    evaluations = 0
     found: tuple[Found, ...] = ()
-    current, values = selection.names, first.values
-    reached = dict(bounds or {})
+    current, values, reached = selection.names, dict(start or {}), dict(bounds or {})
     if settings.max_terms > 0:
         structure = search(
             replay, current, values, weights=weights, bounds=bounds, released=selection.tied, config=settings, report=report, check=check
         )
-        evaluations += structure.evaluations
+        evaluations = structure.evaluations
         found, current, values, reached = structure.found, structure.names, structure.values, structure.bounds
     say(f"final fit of {len(current)} parameters")
-    final = fit(replay, current, start=values, bounds=reached, weights=weights, config=_LAST, check=check)
+    last = _LAST if settings.max_terms > 0 else _ONLY
+    final = fit(replay, current, start=values, bounds=reached, weights=weights, config=last, check=check)
     evaluations += final.evaluations
     left_out = {name: reason for name, reason in selection.left_out.items() if name not in current}
     if auto and (vague := _vague(replay, final)):

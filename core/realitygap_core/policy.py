@@ -51,11 +51,11 @@ class Actor(eqx.Module):
     config: NetworkConfig = eqx.field(static=True)
 
     def __init__(self, observation_size: int, action_size: int, config: NetworkConfig) -> None:
-        key = jax.random.PRNGKey(0)
+        """All zeros: the values are put in."""
         self.normalizer = Normalizer(observation_size)
-        self.memory = Recurrent(observation_size, config.memory, config.kind, key) if config.kind != "mlp" else None
+        self.memory = Recurrent(observation_size, config.memory, config.kind, None) if config.kind != "mlp" else None
         size = observation_size if self.memory is None else config.memory
-        self.network = MLP((size, *config.actor_hidden, action_size * config.outputs), config.activation, 0.01, key)
+        self.network = MLP((size, *config.actor_hidden, action_size * config.outputs), config.activation, 0.01, None)
         self.log_std = jnp.zeros(action_size, jnp.float32)
         self.config = config
 

@@ -88,11 +88,11 @@ class Replay:
         self._start_channels = observed_channels(robot, recording)
         self.threads = threads or len(os.sched_getaffinity(0))
         self.dt = float(robot.model.opt.timestep)
-        velocity = initial_velocity or recording.initial_velocity
+        self._velocity, self._window = initial_velocity or recording.initial_velocity, window
         self.segments = tuple(
             segment
             for log in self.recording.data.values()
-            for segment in segments_of(robot, log, self._start_channels, velocity, window, self.dt)
+            for segment in segments_of(robot, log, self._start_channels, self._velocity, window, self.dt)
         )
         if not self.segments:
             raise CoreError(f"recording '{recording.name}' has no log with at least two samples", where=recording.name)
@@ -109,6 +109,22 @@ class Replay:
     def real(self) -> dict[str, Floats]:
         """Recorded values by channel, all segments one after another [samples of the channel]."""
         return {item.name: layout.real for item, layout in zip(self.observed, self._samples, strict=True)}
+
+    @property
+    def sample_interval(self) -> float:
+        """Shortest of the channels' median times between two samples, s."""
+        return min(float(np.median(np.diff(layout.t))) for layout in self._samples if len(layout.t) > 1)
+
+    def coarser(self, factor: int) -> Replay:
+        """The same logs through the same robot with `factor` times its step."""
+        return Replay(
+            self.robot.stepping(factor * self.dt),
+            self.recording,
+            channels=self.channels,
+            initial_velocity=self._velocity,
+            window=self._window,
+            threads=self.threads,
+        )
 
     @property
     def start_addresses(self) -> tuple[tuple[str, int], ...]:

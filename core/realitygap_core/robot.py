@@ -87,6 +87,12 @@ class Robot:
         """A copy of the spec that the caller may edit and compile."""
         return self.spec.copy()
 
+    def stepping(self, timestep: float) -> Robot:
+        """The same robot with another step of physics, s."""
+        spec = self.fresh_spec()
+        spec.option.timestep = timestep
+        return Robot.from_spec(spec, name=self.name, path=self.path)
+
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of all `body`, `joint`, `geom`, `site`, `actuator`, `sensor` or `tendon` elements that have one, in model order."""
         if kind not in _KINDS:

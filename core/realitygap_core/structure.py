@@ -22,7 +22,7 @@ from realitygap_core.gap import ChannelGap, gaps
 from realitygap_core.held_out import better, held_out
 from realitygap_core.intervals import correlation_time
 from realitygap_core.least_squares import bounded_step, reduced
-from realitygap_core.parameters import Applier, describe
+from realitygap_core.parameters import Applier, apply, describe
 from realitygap_core.plant import Floats
 from realitygap_core.replay import Replay
 
@@ -30,6 +30,10 @@ Report = Callable[[str], None]
 
 _WORTH_A_REFIT = 1.3
 """A term whose removal, by linear prediction, raises the cost by less than this factor is tried without."""
+_COARSEST = 4
+"""Most steps of the model in one of the search."""
+_STEP_ERROR = 0.25
+"""What a coarse step may get wrong, as a part of the residual."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class Found:
     improvement: float
     """Part of the weighted RMSE that it took away, when it was added."""
     gap_before: dict[str, ChannelGap]
-    """Gap before it was added, after the best refit of what was there."""
+    """Gap before it was added, after the best refit of what was there; with the step of the search."""
     gap_after: dict[str, ChannelGap]
     """Gap after."""
     bic_gain: float
@@ -129,26 +133,34 @@ def search(
     report: Report | None = None,
     check: Callable[[], None] | None = None,
 ) -> Structure:
-    """Adds terms to the parameters `names` (at `start`, best already fitted) as long as the logs ask for them.
+    """Fits the parameters `names` from `start` (nominal where a name is missing), then adds terms as long as the logs ask for them.
 
     Raises:
         CoreError: unknown names.
     """
     settings = config or SearchConfig()
     say = report or (lambda text: None)
-    current, values = tuple(names), {name: float(start[name]) for name in names}
     found: list[Found] = []
     evaluations = 0
-    problems: list[Problem] = []
+    coarse_to_fine = [*_coarser(replay), replay]
+    problem = Problem(coarse_to_fine[0], tuple(names), bounds=bounds, weights=weights)
+    problems = [problem]
+    z, converged = solve(problem, problem.unit(start), settings.fit, check=check)
+    simple: Floats | None = None
     while len(found) < settings.max_terms:
         if check is not None:
             check()
-        problem = Problem(replay, current, bounds=bounds, weights=weights)
-        problems.append(problem)
-        terms = candidates(replay, current, released)
+        while len(coarse_to_fine) > 1 and not _fine_enough(problem, z, coarse_to_fine[-1]):
+            del coarse_to_fine[0]
+            finer = Problem(coarse_to_fine[0], problem.names, bounds=bounds, weights=weights)
+            problems.append(finer)
+            z, converged = solve(finer, finer.unit(problem.named(z)), settings.fit, check=check)
+            problem = finer
+            simple = None
+        terms = candidates(problem.replay, problem.names, released)
         if not terms:
             break
-        here, ranked, used = _screen(replay, problem, values, terms, settings)
+        here, ranked, used = _screen(problem, z, terms, settings)
         evaluations += used
         least = problem.resolution * here.size
         if float(here @ here) <= least:
@@ -158,22 +170,24 @@ def search(
         if predicted < settings.min_improvement:
             say(f"no further term: the best, {ranked[0].term.label}, would take away {max(predicted, 0):.1%}")
             break
-        # The simpler model gets the same fit as the wider one, or what it lacks would be iterations.
-        z, _ = solve(problem, problem.unit(values), settings.fit, check=check)
-        here, simple = problem.residuals(z[None])[0], held_out(problem, z, settings.fit.step)
+        if not converged:
+            # The simpler model gets a whole fit like the wider one, or what it lacks would be iterations.
+            z, converged = solve(problem, z, settings.fit, check=check)
+            here, simple = problem.residuals(z[None])[0], None
+        if simple is None:
+            simple = held_out(problem, z, settings.fit.step)
         trials: list[tuple[float, Term, Problem, Floats]] = []
         for candidate in ranked[: settings.refit]:
-            wider = Problem(replay, (*current, *candidate.term.names), bounds=candidate.term.bounds(bounds), weights=weights)
+            wider = Problem(problem.replay, (*problem.names, *candidate.term.names), bounds=candidate.term.bounds(bounds), weights=weights)
             problems.append(wider)
-            z, _ = solve(wider, wider.unit(candidate.guess), settings.trial, check=check)
-            residual = wider.residuals(z[None])[0]
-            trials.append((float(residual @ residual), candidate.term, wider, z))
-        _, term, wider, z = min(trials, key=lambda trial: trial[0])
-        z, _ = solve(wider, z, settings.fit, check=check)
-        errors = held_out(wider, z, settings.fit.step)
-        residual = wider.residuals(z[None])[0]
-        fitted = dict(zip(wider.names, wider.values(z).tolist(), strict=True))
-        gain = bic_gain(replay, here, residual, len(term.names), least=least)
+            moved, _ = solve(wider, wider.unit(candidate.guess), settings.trial, check=check)
+            residual = wider.residuals(moved[None])[0]
+            trials.append((float(residual @ residual), candidate.term, wider, moved))
+        _, term, wider, moved = min(trials, key=lambda trial: trial[0])
+        moved, ended = solve(wider, moved, settings.fit, check=check)
+        errors = held_out(wider, moved, settings.fit.step)
+        residual = wider.residuals(moved[None])[0]
+        gain = bic_gain(problem.replay, here, residual, len(term.names), least=least)
         improvement = 1.0 - math.sqrt((float(residual @ residual) + least) / (float(here @ here) + least))
         if gain <= 0 or improvement < settings.min_improvement:
             say(f"no further term: the best, {term.label}, would take away {max(improvement, 0):.1%}")
@@ -190,42 +204,53 @@ def search(
                     target=term.target,
                     parameters=term.names,
                     improvement=improvement,
-                    gap_before=_gaps_of(replay, here, problem.weights),
-                    gap_after=_gaps_of(replay, residual, problem.weights),
+                    gap_before=_gaps_of(problem.replay, here, problem.weights),
+                    gap_after=_gaps_of(problem.replay, residual, problem.weights),
                     bic_gain=gain,
                     confidence=1.0 / (1.0 + math.exp(-min(gain, 60.0) / 2)),
                 )
             )
-        current, values = (*current, *term.names), fitted
+        problem, z, converged, simple = wider, moved, ended, errors
         bounds = term.bounds(bounds)
-    current, values, found, used = _prune(replay, current, values, found, weights, bounds, settings, say)
-    evaluations += used + sum(problem.evaluations for problem in problems)
-    return Structure(names=current, values=values, found=tuple(found), evaluations=evaluations, bounds=dict(bounds or {}))
+    evaluations += sum(problem.evaluations for problem in problems)
+    problem, z, found, used = _prune(problem, z, found, bounds, settings, say)
+    return Structure(
+        names=problem.names, values=problem.named(z), found=tuple(found), evaluations=evaluations + used, bounds=dict(bounds or {})
+    )
+
+
+def _coarser(replay: Replay) -> list[Replay]:
+    """The same replay with longer steps, longest first: powers of two of the model's, up to the time between samples."""
+    factors = [2**power for power in range(int(math.log2(_COARSEST)), 0, -1)]
+    return [replay.coarser(factor) for factor in factors if factor * replay.dt <= replay.sample_interval * 1.001]
+
+
+def _fine_enough(problem: Problem, z: Floats, exact: Replay) -> bool:
+    """Whether what the step of the problem's replay gets wrong is small beside the residual."""
+    residual = problem.residuals(z[None])[0]
+    wrong = problem.weighted(exact.simulate([apply(exact.robot, problem.named(z))]))[0] - residual
+    return float(wrong @ wrong) <= _STEP_ERROR**2 * float(residual @ residual)
 
 
 def _prune(
-    replay: Replay,
-    names: tuple[str, ...],
-    values: dict[str, float],
+    problem: Problem,
+    z: Floats,
     found: list[Found],
-    weights: Mapping[str, Floats | float] | None,
     bounds: Mapping[str, tuple[float, float]] | None,
     config: SearchConfig,
     say: Report,
-) -> tuple[tuple[str, ...], dict[str, float], list[Found], int]:
-    """Takes out terms that later ones made superfluous: (names, values, terms, replays used).
+) -> tuple[Problem, Floats, list[Found], int]:
+    """Takes out terms that later ones made superfluous: (problem, its optimum, terms, replays used).
 
     The linear step to the model without the term tells which ones are worth a refit.
     """
+    before = problem.evaluations
     used = 0
-    problem = Problem(replay, names, bounds=bounds, weights=weights)
     for item in list(found):
-        if problem.names != names:
-            used += problem.evaluations
-            problem = Problem(replay, names, bounds=bounds, weights=weights)
-        z = problem.unit(values)
+        names = problem.names
         residual, jacobian = problem.linearise(z, config.fit.step)
         gone = np.array([name in item.parameters for name in names])
+        values = problem.named(z)
         absent = problem.unit({**values, item.parameters[0]: NEUTRAL[item.kind]})
         forced = residual + jacobian[:, gone] @ (absent - z)[gone]
         none = Term(kind=item.kind, target=item.target, names=(), probes=(), low=(), high=())
@@ -238,18 +263,20 @@ def _prune(
         if cost > _WORTH_A_REFIT * float(residual @ residual):
             continue
         kept = tuple(name for name in names if name not in item.parameters)
-        smaller = Problem(replay, kept, bounds=bounds, weights=weights)
-        z, _ = solve(smaller, smaller.unit(values), config.fit)
-        without = smaller.residuals(z[None])[0]
-        used += smaller.evaluations
+        smaller = Problem(problem.replay, kept, bounds=bounds, weights=problem.weights)
+        fitted, _ = solve(smaller, smaller.unit(values), config.fit)
+        without = smaller.residuals(fitted[None])[0]
         if (
-            bic_gain(replay, without, residual, len(item.parameters), least=problem.resolution * len(residual)) <= 0
+            bic_gain(problem.replay, without, residual, len(item.parameters), least=problem.resolution * len(residual)) <= 0
             or _worse_by(without, residual) < config.min_improvement
         ):
             say(f"{item.term}: superfluous beside the others, taken out again")
-            names, values = kept, dict(zip(kept, smaller.values(z).tolist(), strict=True))
+            used += problem.evaluations - before
+            problem, z, before = smaller, fitted, 0
             found = [other for other in found if other is not item]
-    return names, values, found, used + problem.evaluations
+        else:
+            used += smaller.evaluations
+    return problem, z, found, used + problem.evaluations - before
 
 
 def _worse_by(without: Floats, residual: Floats) -> float:
@@ -265,12 +292,10 @@ def _gaps_of(replay: Replay, residual: Floats, weights: Mapping[str, Floats | fl
     return gaps(replay, simulated)
 
 
-def _screen(
-    replay: Replay, problem: Problem, values: Mapping[str, float], terms: Sequence[Term], config: SearchConfig
-) -> tuple[Floats, list[_Candidate], int]:
+def _screen(problem: Problem, z: Floats, terms: Sequence[Term], config: SearchConfig) -> tuple[Floats, list[_Candidate], int]:
     """(residual now, candidates with starting values, best first, replays used beside those of `problem`)."""
-    z = problem.unit(values)
-    now = dict(zip(problem.names, problem.values(z).tolist(), strict=True))
+    replay = problem.replay
+    now = problem.named(z)
     union = (*problem.names, *dict.fromkeys(name for term in terms for name in term.names))
     neutral = {name: describe(replay.robot, name).nominal for name in union}
     applier = Applier(replay.robot, union)

@@ -128,6 +128,7 @@ class RunContext:
         # Text stays text (small, selectable), and the same figure gives the same bytes.
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "realitygap"}):
             fig.savefig(path, bbox_inches="tight", metadata={"Date": None})
+        fig.set_layout_engine("none")  # what was laid out once stays where it is
         fig.savefig(path.with_suffix(".png"), dpi=130, bbox_inches="tight", metadata={"Software": None})
         pyplot.close(fig)
         self._show(path)

@@ -25,7 +25,7 @@ T, B, N, M = 5, 4, 3, 5
 
 
 def layer(cell):
-    made = Recurrent(N, M, cell, jax.random.PRNGKey(1))
+    made = Recurrent(N, M, cell, np.random.default_rng(1))
     bias = jax.random.normal(jax.random.PRNGKey(2), made.bias.shape)
     made = eqx.tree_at(lambda r: r.bias, made, bias)
     return made if cell == "lstm" else eqx.tree_at(lambda r: r.hidden_bias, made, bias[:M] + 0.3)
@@ -96,7 +96,7 @@ def test_outputs_and_gradients_of_a_sequence_equal_those_of_steps_unrolled_by_ha
 
 def test_the_memory_after_a_reset_is_that_of_a_fresh_start():
     config = NetworkConfig(kind="lstm", memory=M, actor_hidden=(4,), critic_hidden=(4,))
-    network = ActorCritic(2, N, 1, config, jax.random.PRNGKey(0))
+    network = ActorCritic(2, N, 1, config, np.random.default_rng(0))
     policy, critic = jnp.ones((B, 2)), jnp.ones((B, N))
     memory = network.fresh_memory(B)
     for _ in range(3):

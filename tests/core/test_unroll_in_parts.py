@@ -36,7 +36,7 @@ def test_digests_do_not_depend_on_threads_or_on_which_part_is_first(tmp_path) ->
 
 
 @pytest.mark.slow
-def test_the_first_walk_compiles_also_what_only_ends_of_episodes_need(caplog) -> None:
+def test_an_end_of_an_episode_compiles_nothing_that_the_first_walk_had_not(caplog) -> None:
     env = Environment(compiled("pendulum-swingup", episode_s=0.3, success=None), num_envs=256, threads=2)
     learner = init_learner(SMALL, env.observation_sizes, env.action_size, seed=0)
     tally = Tally(env.num_envs, learner.network.fresh_memory(env.num_envs))
@@ -51,5 +51,5 @@ def test_the_first_walk_compiles_also_what_only_ends_of_episodes_need(caplog) ->
         ended_at.append(bool(episodes.done_tb.any()))
     env.close()
     assert ended_at == [False, True, False]
-    assert compiled_at[0].count("_merged") == 1
+    assert compiled_at[0]
     assert compiled_at[1:] == [[], []]

@@ -10,10 +10,11 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from realitygap_core.errors import CoreError
 from realitygap_core.ppo.distributions import ActionDistribution, Categorical, Gaussian, entropy_limits
-from realitygap_core.ppo.recurrent import Recurrent, forget
+from realitygap_core.ppo.recurrent import Recurrent, forget, orthogonal
 
 Activation = Literal["tanh", "elu", "silu", "relu"]
 
@@ -103,13 +104,10 @@ class MLP(eqx.Module):
     activation: Activation = eqx.field(static=True)
     """Between layers; the last one is linear."""
 
-    def __init__(self, sizes: tuple[int, ...], activation: Activation, final_gain: float, key: jax.Array) -> None:
+    def __init__(self, sizes: tuple[int, ...], activation: Activation, final_gain: float, rng: np.random.Generator | None) -> None:
         gains = [2.0**0.5] * (len(sizes) - 2) + [final_gain]
-        keys = jax.random.split(key, len(gains))
         shapes = list(itertools.pairwise(sizes))
-        self.weights = tuple(
-            jax.nn.initializers.orthogonal(gain)(k, shape, jnp.float32) for gain, k, shape in zip(gains, keys, shapes, strict=True)
-        )
+        self.weights = tuple(orthogonal(rng, shape, gain) for gain, shape in zip(gains, shapes, strict=True))
         self.biases = tuple(jnp.zeros(shape[1], jnp.float32) for shape in shapes)
         self.activation = activation
 
@@ -135,15 +133,14 @@ class ActorCritic(eqx.Module):
     actor_memory: Recurrent | None
     critic_memory: Recurrent | None
 
-    def __init__(self, policy_size: int, critic_size: int, action_size: int, config: NetworkConfig, key: jax.Array) -> None:
-        actor_key, critic_key = jax.random.split(key)
+    def __init__(self, policy_size: int, critic_size: int, action_size: int, config: NetworkConfig, rng: np.random.Generator) -> None:
         self.actor_memory = self.critic_memory = None
         if config.kind != "mlp":
-            self.actor_memory = Recurrent(policy_size, config.memory, config.kind, jax.random.fold_in(actor_key, 1))
-            self.critic_memory = Recurrent(critic_size, config.memory, config.kind, jax.random.fold_in(critic_key, 1))
+            self.actor_memory = Recurrent(policy_size, config.memory, config.kind, rng)
+            self.critic_memory = Recurrent(critic_size, config.memory, config.kind, rng)
             policy_size = critic_size = config.memory
-        self.actor = MLP((policy_size, *config.actor_hidden, action_size * config.outputs), config.activation, 0.01, actor_key)
-        self.critic = MLP((critic_size, *config.critic_hidden, 1), config.activation, 1.0, critic_key)
+        self.actor = MLP((policy_size, *config.actor_hidden, action_size * config.outputs), config.activation, 0.01, rng)
+        self.critic = MLP((critic_size, *config.critic_hidden, 1), config.activation, 1.0, rng)
         self.log_std = jnp.full(action_size, jnp.log(config.initial_std), jnp.float32)
         self.config = config
 

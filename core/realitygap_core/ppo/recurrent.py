@@ -16,11 +16,24 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Cell = Literal["gru", "lstm"]
 
 GATES: dict[str, int] = {"gru": 3, "lstm": 4}
 _FORGET = 2
+
+
+def orthogonal(rng: np.random.Generator | None, shape: tuple[int, int], gain: float = 1.0) -> jax.Array:
+    """A matrix of `shape` with orthonormal rows or columns, times `gain`; zeros without `rng`, where the values come from elsewhere.
+
+    Made on the host: JAX would compile a decomposition for every shape.
+    """
+    if rng is None:
+        return jnp.zeros(shape, jnp.float32)
+    q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+    q = q * np.sign(np.diag(r))
+    return jnp.asarray(gain * (q if shape[0] >= shape[1] else q.T), jnp.float32)
 
 
 class Recurrent(eqx.Module):
@@ -36,13 +49,11 @@ class Recurrent(eqx.Module):
     """[m], inside the reset gate of a GRU; an LSTM has none."""
     cell: Cell = eqx.field(static=True)
 
-    def __init__(self, size: int, width: int, cell: Cell, key: jax.Array) -> None:
+    def __init__(self, size: int, width: int, cell: Cell, rng: np.random.Generator | None) -> None:
         """Orthogonal gate by gate; the forget gate of an LSTM starts open, with bias 1 (Jozefowicz et al. 2015)."""
         gates = GATES[cell]
-        orthogonal = jax.nn.initializers.orthogonal()
-        keys = jax.random.split(key, 2 * gates)
-        self.input_weight = jnp.concatenate([orthogonal(k, (size, width), jnp.float32) for k in keys[:gates]], axis=1)
-        self.hidden_weight = jnp.concatenate([orthogonal(k, (width, width), jnp.float32) for k in keys[gates:]], axis=1)
+        self.input_weight = jnp.concatenate([orthogonal(rng, (size, width)) for _ in range(gates)], axis=1)
+        self.hidden_weight = jnp.concatenate([orthogonal(rng, (width, width)) for _ in range(gates)], axis=1)
         self.bias = jnp.zeros(gates * width, jnp.float32)
         if cell == "lstm":
             self.bias = self.bias.at[_FORGET * width : (_FORGET + 1) * width].set(1.0)

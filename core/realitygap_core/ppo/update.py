@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from realitygap_core.errors import CoreError
@@ -60,7 +61,7 @@ class PPOConfig:
     """Sizes of actor and critic."""
     temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
     """Weight of the entropy."""
-    refresh_every: int = 4
+    refresh_every: int = 10
     """Updates between new draws of the domain."""
 
     @staticmethod
@@ -168,9 +169,8 @@ def strip_weak_types(tree: Any) -> Any:
 
 def init_learner(config: PPOConfig, observation_sizes: dict[str, int], action_size: int, seed: int) -> Learner:
     """The learner before the first step."""
-    network_key, key = jax.random.split(jax.random.PRNGKey(seed))
     policy_size, critic_size = observation_sizes["policy"], observation_sizes["critic"]
-    network = ActorCritic(policy_size, critic_size, action_size, config.network, network_key)
+    network = ActorCritic(policy_size, critic_size, action_size, config.network, np.random.default_rng(seed))
     learner = Learner(
         network=network,
         optimizer=tuple(make_optimizer(config.max_gradient_norm).init(eqx.filter(side, eqx.is_array)) for side in network.apart()),
@@ -179,7 +179,7 @@ def init_learner(config: PPOConfig, observation_sizes: dict[str, int], action_si
         return_normalizer=Normalizer(1),
         temperature=Temperature(config.temperature),
         step_scale=jnp.ones((), jnp.float32),
-        key=key,
+        key=jax.random.fold_in(jax.random.PRNGKey(seed), 2),
         updates_done=jnp.zeros((), jnp.int32),
     )
     stripped: Learner = strip_weak_types(learner)
