@@ -13,7 +13,7 @@ from typing import Any
 
 from realitygap.errors import InputError
 
-LARGEST_MODEL = 64 * 1024 * 1024
+LARGEST_MODEL = 16 << 20
 """Bytes of a model that is still looked through."""
 ARCHIVES = (".zip", ".mjz")
 """What the simulator takes as a model although it is a folder in a file."""
