@@ -37,7 +37,7 @@ def check_skill(skill: Skill, document: Document, registry: Registry) -> Iterato
     if not invalid:
         yield from _ports(skill, document, registry)
         yield from _examples(skill, document)
-    yield from check_guide(skill.directory, skill)
+    yield from check_guide(skill.guide, skill)
     if skill.is_pipeline and not invalid:
         from realitygap.pipeline_check import check_pipeline
 

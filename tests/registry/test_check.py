@@ -160,7 +160,7 @@ def test_a_missing_guide_and_a_guide_alone(package, registry):
     edit(package / "skills" / "look" / "skill.yaml", "depends_on: [peer]\n", "")
     (finding,) = check_paths([package / "skills"], registry).findings
     assert (finding.rule, finding.path) == ("RG301", "acme_gap/skills/look/SKILL.md")
-    assert list(check_guide(package / "skills" / "peer", None)) == []
+    assert list(check_guide(package / "skills" / "peer" / "SKILL.md", None)) == []
 
 
 @pytest.mark.parametrize(

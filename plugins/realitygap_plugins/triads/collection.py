@@ -14,9 +14,8 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, walk
+from realitygap.guide_files import GUIDES, read_text, walk
 from realitygap_plugins.triads.claims import Assertion, Claim, Cut, Member, SkillRecord
-from realitygap_plugins.triads.frontmatter import read_text
 from realitygap_plugins.triads.guide_reader import GuideReading, cuts_of, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
 from realitygap_plugins.triads.text import Text

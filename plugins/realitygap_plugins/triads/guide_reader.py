@@ -8,9 +8,10 @@ from typing import Any
 
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import MAX_GUIDE_BYTES, conformance
+from realitygap.guide_files import MAX_GUIDE_BYTES, GuideText, read_text
+from realitygap.guides import conformance
 from realitygap_plugins.triads.claims import Claim, Cut, Declaration, SkillRecord
-from realitygap_plugins.triads.frontmatter import Frontmatter, GuideText, parse_frontmatter, read_text
+from realitygap_plugins.triads.frontmatter import Frontmatter, parse_frontmatter
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.prose import body_trits, find_claims
 from realitygap_plugins.triads.text import Text
@@ -50,7 +51,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
     if guide.head is None:
         violations = ("RG301 there is no frontmatter",)
     else:
-        frontmatter = parse_frontmatter(guide.head, path)
+        frontmatter = parse_frontmatter(guide)
         document, problem = frontmatter.document, frontmatter.problem
         if problem:
             violations = (problem,)
