@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Numbers = Literal["stated", "declared"]
 Source = Literal["manifest", "guide", "document"]
@@ -104,8 +104,7 @@ class SkillRecord:
         return len(self.authored_values) > 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """A member of a claimed group."""
 
     name: str
@@ -121,8 +120,7 @@ class Member:
 AssertionKind = Literal["balanced", "unbalanced", "differs", "needs", "sum", "residue"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assertion:
+class Assertion(NamedTuple):
     """One thing that a claim says of its group."""
 
     kind: AssertionKind
@@ -130,8 +128,7 @@ class Assertion:
     value: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """A group of skills and what is said of it."""
 
     members: tuple[Member, ...]

@@ -161,7 +161,7 @@ def read_document(path: Path, owner: str | None) -> Reading:
     except InputError as error:
         return Reading(record=None, claims=(), problems=(str(error).split("\n")[0],))
     text, shown = Text(told.text), shown_path(path)
-    claims = tuple(replace(claim, source="document") for claim in find_claims(text, path=shown, owner=owner))
+    claims = tuple(claim._replace(source="document") for claim in find_claims(text, path=shown, owner=owner))
     uris = tuple(find_uris(text, path=shown, owner=owner))
     problems = tuple(f"{shown}: {problem}" for problem in told.problems)
     return Reading(record=None, claims=claims, uris=uris, problems=problems, cuts=cuts_of(text, told, shown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, read_assertions
 from realitygap_plugins.triads.claims import Assertion, Member
@@ -33,8 +33,7 @@ _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
 _SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
-@dataclass(frozen=True)
-class RawClaim:
+class RawClaim(NamedTuple):
     """A group found in a line, before it is given its place."""
 
     members: tuple[Member, ...]

@@ -9,9 +9,8 @@ truth        does what is said of the group hold for those trits? "needs +1" is 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord, repeated
 from realitygap_plugins.triads.gf3 import TRITS, advice, balanced_residue, completing_trit, group_sum, is_balanced, signed
@@ -23,8 +22,7 @@ Truth = Literal["true", "false", "undetermined"]
 Fault = Literal["", "balance", "denial", "completion", "sum"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A claim with its four verdicts."""
 
     claim: Claim
