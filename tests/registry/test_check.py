@@ -265,6 +265,27 @@ def test_a_check_of_a_plugin_sees_the_skills_and_its_findings_count(package, mon
     assert not report.failed
 
 
+def test_a_second_check_with_one_registry_runs_the_rules_of_plugins_again(package, monkeypatch, tmp_path):
+    registry = plugin_check(monkeypatch, tmp_path, "yield Finding(rule='ACME101', message='again')")
+    for _ in range(2):
+        assert [one.message for one in check_paths([package / "skills"], registry).findings] == ["again"]
+
+
+def test_each_guide_is_read_once_however_many_rules_look_at_it(tmp_path, monkeypatch):
+    from realitygap import guide_files
+    from realitygap.linting import CheckOptions, lint
+
+    read: list[str] = []
+    plain = guide_files.read_plain
+    monkeypatch.setattr(guide_files, "read_plain", lambda path, most: [read.append(path.parent.name), plain(path, most)][1])
+    for name in ("walk", "run"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "SKILL.md").write_text(f'---\nname: {name}\ndescription: It can.\nmetadata:\n  trit: "0"\n---\n\n**Trit**: 1\n')
+    outcome = lint([tmp_path], Registry.discover(), CheckOptions())
+    assert {one.rule for one in outcome.findings} == {"TRI210"}
+    assert sorted(read) == ["run", "walk"]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
