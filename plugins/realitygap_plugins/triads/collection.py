@@ -6,7 +6,7 @@ Everything that a skill says is kept with its place. Where two sources disagree 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -75,12 +75,18 @@ def read_collection(path: Path, *, documents: bool = True) -> Collection:
     return collect(folders, others if documents else ())
 
 
-def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collection:
-    """The skills of these folders, and the claims in these other documents."""
-    readings = [read_folder(folder) for folder in folders]
-    names = {os.path.dirname(reading.record.path): reading.record.name for reading in readings if reading.record}
-    others = [read_document(path, _owner(path, names)) for path in documents]
+def collect(folders: Iterable[Path], documents: Iterable[Path] = (), names: Mapping[Path, str] | None = None) -> Collection:
+    """The skills of these folders, and the claims in these other documents; `names` are those that skills have where their own is taken."""
+    readings = [_called(read_folder(folder), (names or {}).get(folder)) for folder in folders]
+    owners = {os.path.dirname(reading.record.path): reading.record.name for reading in readings if reading.record}
+    others = [read_document(path, _owner(path, owners)) for path in documents]
     return _collection(readings, others)
+
+
+def _called(reading: Reading, name: str | None) -> Reading:
+    if name is None or reading.record is None or reading.record.name == name:
+        return reading
+    return replace(reading, record=replace(reading.record, name=name))
 
 
 def beside(collection: Collection) -> dict[str, SkillRecord]:

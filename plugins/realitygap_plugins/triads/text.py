@@ -18,7 +18,7 @@ MAX_LINES = 10_000
 """Lines of one file that are looked at for one mark. No guide has as many; generated data has."""
 
 Mark = str | re.Pattern[str]
-"""What a line is looked at for. A pattern begins with a character that stands for itself, which makes its search as fast as that of a text."""
+"""What a line is looked at for. A pattern begins with a character that stands for itself, so that it is found as fast as a text."""
 
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
