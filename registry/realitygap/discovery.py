@@ -163,7 +163,7 @@ class Registry:
 
     @cached_property
     def assets(self) -> dict[str, dict[str, str]]:
-        """Kind (`model`, `recording`, `task`, `domain`, `mapping`) to name to absolute path."""
+        """Kind (`model`, `recording`, `task`, `domain`, `mapping`, `collection`) to name to absolute path."""
         from realitygap.assets import table
 
         return table(self.active_plugins)
