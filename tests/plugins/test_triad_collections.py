@@ -286,8 +286,10 @@ HEAD = "---\nname: x\ndescription: Long.\nmetadata:\n  trit: '0'\n---\n"
         ),
         ("x" * (4 * 1024 * 1024), 7, "the file is larger than 4 MiB"),
         ("⊗\n\n" * 10_001, 20_007, "more than 10,000 lines hold '⊗'"),
+        ("9(+1) + 900(0) + 92(-1) = 0 ✓\n", 7, "a sum of more than 1,000 trits"),
+        (" + ".join(["(+1)"] * 1_001) + " = 0 ✓\n", 7, "a sum of more than 1,000 trits"),
     ],
-    ids=["claims", "line", "lines", "characters", "rows", "row", "file", "marks"],
+    ids=["claims", "line", "lines", "characters", "rows", "row", "file", "marks", "multiplicities", "sum"],
 )
 def test_what_is_too_long_is_said_and_no_part_of_it_is_judged(tmp_path: Path, text: str, line: int, why: str) -> None:
     skill(tmp_path, "x", HEAD + text)

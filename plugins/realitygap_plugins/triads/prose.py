@@ -15,7 +15,7 @@ from realitygap_plugins.triads import tables
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups
 from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.sums import anonymous_groups
+from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
@@ -185,7 +185,11 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         named = list(named_groups(statement.text))
         taken = [(raw.start, raw.end) for raw in named]
         for raw in (*named, *anonymous_groups(statement.text, taken)):
-            found.append((statement.line_at(raw.start), statement.line_at(max(raw.start, raw.end - 1)), raw))
+            line = statement.line_at(raw.start)
+            if raw.members:
+                found.append((line, statement.line_at(max(raw.start, raw.end - 1)), raw))
+            else:
+                text.cut(line, f"a sum of more than {MAX_MEMBERS:,} trits")
     for table in tables.table_groups(text):
         # The sum below a table, written out, is the table's claim and not another one.
         found = [one for one in found if not (one[2].form == "numbers" and table.line < one[0] <= table.end and _same(one[2], table.claim))]
