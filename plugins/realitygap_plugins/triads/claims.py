@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -59,10 +59,15 @@ class SkillRecord:
     """What could not be read, for example frontmatter that is not YAML."""
     color: str | None = None
     """`color` of its manifest or frontmatter, as written. It decides nothing."""
-    violations: tuple[str, ...] = ()
-    """Rules of the Agent Skills specification that its guide breaks, such as `RG302 key 'version' ...`; not known without a guide."""
+    conformance: Callable[[], tuple[str, ...]] = tuple
+    """Gives `violations`, for which few ask."""
     copies: tuple[str, ...] = ()
     """Files of other skills with the same name, whose declarations are joined to these."""
+
+    @cached_property
+    def violations(self) -> tuple[str, ...]:
+        """Rules of the Agent Skills specification that its guide breaks, such as `RG302 key 'version' ...`; not known without a guide."""
+        return self.conformance()
 
     @property
     def conforms(self) -> bool:

@@ -30,17 +30,17 @@ def read_paths(paths: Sequence[Path], manifests: Mapping[Path, str]) -> Collecti
         manifests: the folders of skills with one, and what the skills are called.
     """
     known = {os.path.realpath(folder) for folder in manifests}
-    folders: dict[Path, None] = dict.fromkeys(manifests)
+    folders: dict[Path, Sequence[str]] = dict.fromkeys(manifests, ())
     documents: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             found, others = survey(path)
-            alone = [folder for folder in found if not known or os.path.realpath(folder) not in known]
-            folders |= dict.fromkeys(alone)
+            alone = {folder: names for folder, names in found.items() if not known or os.path.realpath(folder) not in known}
+            folders |= alone
             if alone:
                 documents |= dict.fromkeys(others)
         elif path.name.lower() == "skill.md" and os.path.realpath(path.parent) not in known:
-            folders[path.parent] = None
+            folders[path.parent] = ()
     return collect(folders, documents, manifests) if folders else None
 
 

@@ -21,7 +21,7 @@ _FIRST = re.compile(rf"(?<![\w.^]){_TERM_TEXT}")
 _PLUS = re.compile(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
 _ABOUT_TRITS = re.compile(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
 _SAID = re.compile(r"\s*\)?\s*(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
-_RELATIONS = "=≡≢≠⊢→⇒"
+_RELATION = re.compile(r"[=≡≢≠⊢→⇒]")
 _CLOSE = re.compile(r"\s*\)")
 _SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
 _OPERATOR = re.compile(rf"(?:[+⊗×*/^]|{DASH})\s*\Z")
@@ -34,7 +34,7 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     than MAX_MEMBERS has no members.
     """
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
-    if not any(mark in outside for mark in _RELATIONS) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
+    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
         return
     position = 0
     while first := _FIRST.search(text, position):

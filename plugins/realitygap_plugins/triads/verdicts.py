@@ -40,12 +40,17 @@ class Verdict(NamedTuple):
     places: tuple[str, ...]
     """Where the members declare their trits, as `contradictions` and `why` name it."""
     missing: tuple[str, ...]
+    wrong: tuple[Assertion, ...]
+    """What the claim says that does not hold."""
     fault: Fault
     """What a false claim is wrong about: it claims `balance`, makes a `denial` of it, names a wrong `completion`, or a wrong `sum`."""
-    why: str
-    """One line: what the arithmetic gives, and what is wrong."""
     mend: str = ""
     """One line: how to make a false claim true; empty for others."""
+
+    @property
+    def why(self) -> str:
+        """One line: what the arithmetic gives, and what is wrong."""
+        return _why(self.claim, self.trits, self.wrong, self.contradictions, self.missing)
 
     @property
     def reason(self) -> str:
@@ -100,7 +105,7 @@ class Judge:
         complete = len(known) == len(trits) and bool(trits)
         contradictions = _contradictions(claim, skills)
         missing = tuple(dict.fromkeys(m.name for m in claim.members if m.name and not m.placeholder and m.name not in skills))
-        wrong = [assertion for assertion in claim.assertions if complete and not _holds(assertion, known)]
+        wrong = tuple([one for one in claim.assertions if not _holds(one, known)]) if complete else ()
         truth: Truth = "undetermined" if not complete or not claim.assertions else "false" if wrong else "true"
         fault: Fault = _FAULTS[wrong[0].kind] if wrong else ""
         arithmetic = _arithmetic(trits)
@@ -116,8 +121,8 @@ class Judge:
             contradictions=contradictions,
             places=tuple(d.place for m in claim.members if m.name in skills for d in skills[m.name].authored) if contradictions else (),
             missing=missing,
+            wrong=wrong,
             fault=fault,
-            why=_why(claim, trits, wrong, contradictions, missing),
             mend=self._mend(claim, known, wrong[0]) if wrong else "",
         )
 
