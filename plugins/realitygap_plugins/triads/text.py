@@ -55,8 +55,7 @@ class Text:
     @cached_property
     def _short(self) -> list[str]:
         """The lines, at most `MAX_LINE` characters of each."""
-        lines = self.lines
-        return lines if max(map(len, lines)) <= MAX_LINE else [line[:MAX_LINE] for line in lines]
+        return self.lines if len(self.text) <= MAX_LINE else [line[:MAX_LINE] for line in self.lines]
 
     def line(self, number: int) -> str:
         """A line, at most `MAX_LINE` characters of it; empty outside the text."""
