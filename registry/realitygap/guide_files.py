@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,8 +29,8 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "
 """Environments and build products; one that holds a guide itself is a skill of that name."""
 MAX_GUIDE_BYTES = 4 * 1024 * 1024
 """Largest guide read; 500 lines are advised."""
-MAX_KEPT = 64 * 1024 * 1024
-"""Characters of guides that are kept for the next who asks; more are read again."""
+MAX_KEPT = 192 * 1024 * 1024
+"""Bytes of memory for guides that are kept for the next who asks; what is more is read again."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -61,6 +62,11 @@ class GuideText:
     def shown(self) -> str:
         """The file as messages name it."""
         return shown_path(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes, about."""
+        return sys.getsizeof(self.text) + (0 if self.written is self.text else sys.getsizeof(self.written))
 
     @property
     def body(self) -> str:
@@ -121,7 +127,7 @@ def read_text(path: Path) -> GuideText:
         return _read(path)
     if (known := reading.texts.get(place)) is None:
         known = _read(path)
-        reading.left -= len(known.written)
+        reading.left -= known.size
         if reading.left >= 0:
             reading.texts[place] = reading.texts[known.shown] = known
     return known

@@ -284,6 +284,24 @@ def test_each_guide_is_read_once_however_many_rules_look_at_it(tmp_path, monkeyp
     outcome = lint([tmp_path], Registry.discover(), CheckOptions())
     assert {one.rule for one in outcome.findings} == {"TRI210"}
     assert sorted(read) == ["run", "walk"]
+    with guide_files.reading_once():
+        first = guide_files.read_text(tmp_path / "run" / "SKILL.md")
+        assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is first
+    assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is not first, "it may have changed"
+
+
+def test_of_more_guides_than_memory_is_for_none_is_lost(tmp_path, monkeypatch):
+    from realitygap import guide_files
+
+    paths = [tmp_path / f"{number}.md" for number in range(20)]
+    for path in paths:
+        path.write_text(path.name * 1_000)
+    kept = guide_files._Reading(left=50_000)
+    monkeypatch.setattr(guide_files, "_Reading", lambda: kept)
+    with guide_files.reading_once():
+        for path in (*paths, *paths):
+            assert guide_files.read_text(path).text == path.name * 1_000
+    assert 0 < len(kept.texts) < 20
 
 
 @pytest.mark.parametrize(
