@@ -62,7 +62,7 @@ def export(registry: Registry, target: Path, names: Iterable[str] = ()) -> Expor
 
 def _reason(skill: Skill) -> str | None:
     """Why a guide is left out."""
-    errors = [finding for finding in check_guide(skill.directory, skill) if finding.severity == "error"]
+    errors = [finding for finding in check_guide(skill.guide, skill) if finding.severity == "error"]
     return f"{errors[0].rule}: {errors[0].message}" if errors else None
 
 

@@ -1,4 +1,4 @@
-"""Files that plugins ship under a name: models, recordings, tasks, domains, mappings.
+"""Files that plugins ship under a name: models, recordings, tasks, domains, mappings, collections of guides.
 
 `model: {qube: "realitygap_core:robots/qube/qube.xml"}` in `plugin.yaml` makes `qube` usable wherever a model file is. The path is found
 from the top-level name of the package alone, so that asking for it imports nothing.
@@ -17,7 +17,7 @@ from realitygap.scan import package_directories
 if TYPE_CHECKING:
     from realitygap.plugin_record import PluginRecord
 
-KINDS = ("model", "recording", "task", "domain", "mapping")
+KINDS = ("model", "recording", "task", "domain", "mapping", "collection")
 
 
 def table(records: Iterable[PluginRecord]) -> dict[str, dict[str, str]]:

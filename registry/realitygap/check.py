@@ -20,7 +20,8 @@ from realitygap.discovery import WORKSPACE, Registry
 from realitygap.document import Document, LocatedError, load, shown_path
 from realitygap.errors import InputError
 from realitygap.findings import Finding, count, ordered
-from realitygap.guides import GUIDES, check_guide, walk
+from realitygap.guide_files import GUIDES, reading_once, walk
+from realitygap.guides import check_guide
 from realitygap.neighbours import neighbours
 from realitygap.plugin_record import PluginRecord, read_manifest
 from realitygap.schema import KINDS, Kind, validate
@@ -85,6 +86,7 @@ def _without_collector() -> Iterator[None]:
 
 
 @_without_collector()
+@reading_once()
 def check_paths(paths: Sequence[Path], registry: Registry, kind: Kind | None = None) -> Report:
     """Checks folders and files, with the registry as their surroundings.
 
@@ -110,7 +112,7 @@ def check_paths(paths: Sequence[Path], registry: Registry, kind: Kind | None = N
 
 
 def _file(
-    file: Path, registry: Registry, report: Report, skills: list[tuple[Skill, Document]], files: dict[Path, None], kind: Kind | None
+    file: Path, registry: Registry, report: Report, skills: list[tuple[Skill, Document]], files: dict[Path, bool], kind: Kind | None
 ) -> None:
     """Checks one file, or puts its skill on the list, which is checked when all are known."""
     report.read(file)
@@ -118,11 +120,10 @@ def _file(
         report.findings.append(_wrong_suffix(file))
         return
     if file.name in GUIDES:
-        manifest = file.with_name("skill.yaml")
-        if not manifest.exists():
+        if not files[file]:
             report.documents += 1
-            report.findings += check_guide(file.parent, None, file.name)
-        elif manifest not in files:
+            report.findings += check_guide(file, None)
+        elif (manifest := file.with_name("skill.yaml")) not in files:
             _file(manifest, registry, report, skills, files, kind)
         return
     try:
@@ -202,7 +203,7 @@ def _skill_of(document: Document, file: Path, registry: Registry) -> Skill | lis
         kind: Kind = "pipeline" if isinstance(document.data, dict) and "steps" in document.data else "skill"
         findings = validate(document, kind)
         findings = findings or [Finding.at(document, getattr(error, "pointer", ""), "RG101", error.message, hint=error.hint)]
-        return [*findings, *check_guide(directory, None)]
+        return [*findings, *check_guide(directory / GUIDES[0], None)]
 
 
 def _plugin(record: PluginRecord, file: Path, report: Report) -> None:
@@ -283,30 +284,33 @@ def _finding(error: InputError, path: Path) -> Finding:
     return Finding(rule="RG009", message=error.message, path=shown_path(path), hint=error.hint)
 
 
-def files_of(paths: Sequence[Path]) -> dict[Path, None]:
-    """What there is to check in folders and files.
+def files_of(paths: Sequence[Path]) -> dict[Path, bool]:
+    """What there is to check in folders and files, and whether a skill.yaml lies beside it.
 
     Raises:
         InputError: a path is neither a file nor a folder, or a folder holds nothing to check.
     """
-    files: dict[Path, None] = {}
+    files: dict[Path, bool] = {}
     for path in paths:
         # `Path.is_dir` raises for a name that is too long.
-        if not os.path.isdir(path) and not os.path.isfile(path):
+        if os.path.isdir(path):
+            found = dict(_files(path))
+            if not found:
+                raise InputError("nothing to check: no skill.yaml, SKILL.md or plugin.yaml in it", where=shown_path(path))
+            files |= found
+            continue
+        if not os.path.isfile(path):
             load(path)
-        found = list(_files(path)) if os.path.isdir(path) else [path]
-        if not found:
-            raise InputError("nothing to check: no skill.yaml, SKILL.md or plugin.yaml in it", where=shown_path(path))
-        files |= dict.fromkeys(found)
+        files[path] = path.with_name("skill.yaml").exists()
     return files
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """What there is to check in a folder, sorted. Hidden folders, environments and build products are passed over."""
+def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """What there is to check in a folder, sorted, and whether a skill.yaml lies beside it."""
     for parent, names in walk(folder):
         for name in ("skill.yaml", *GUIDES, "plugin.yaml", "skill.yml", "plugin.yml"):
             if name in names and not (name == GUIDES[1] and GUIDES[0] in names):
-                yield Path(parent, name)
+                yield Path(parent, name), "skill.yaml" in names
 
 
 def _wrong_suffixes(directory: Path) -> Iterator[Finding]:

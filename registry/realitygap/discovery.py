@@ -139,7 +139,10 @@ class Registry:
         more = list(skills)
         places, names = {one.directory.resolve() for one in more}, {one.name for one in more}
         kept = [one for one in self.every_skill if one.directory.resolve() not in places and one.name not in names]
-        return Registry(list(self.plugins.values()), [*kept, *more], self.broken, self.unmatched)
+        view = Registry(list(self.plugins.values()), [*kept, *more], self.broken, self.unmatched)
+        # A plugin is loaded once: another host would not have it.
+        view.host = self.host
+        return view
 
     @cached_property
     def places(self) -> dict[Path, Skill]:
@@ -160,7 +163,7 @@ class Registry:
 
     @cached_property
     def assets(self) -> dict[str, dict[str, str]]:
-        """Kind (`model`, `recording`, `task`, `domain`, `mapping`) to name to absolute path."""
+        """Kind (`model`, `recording`, `task`, `domain`, `mapping`, `collection`) to name to absolute path."""
         from realitygap.assets import table
 
         return table(self.active_plugins)

@@ -189,14 +189,18 @@ def join(pointer: str, *parts: str | int) -> str:
 
 def shown_path(path: Path) -> str:
     """A path as messages name it: relative to the working directory where it lies inside."""
+    place = str(path)
+    plain = ".." not in place
+    if plain and not place.startswith("/"):
+        return place
     try:
-        absolute, here = os.path.abspath(path), os.getcwd()
+        absolute, here = place if plain else os.path.abspath(path), os.getcwd()
     except OSError:
-        return str(path)
+        return place
     if absolute == here:
         return "."
     inside = here if here.endswith(os.sep) else here + os.sep
-    return absolute[len(inside) :] if absolute.startswith(inside) else str(path)
+    return absolute[len(inside) :] if absolute.startswith(inside) else place
 
 
 def _decode(raw: bytes, path: Path | None) -> str:

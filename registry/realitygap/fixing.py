@@ -10,8 +10,8 @@ from pathlib import Path
 
 from realitygap.document import shown_path
 from realitygap.errors import InputError, one_line
+from realitygap.guide_files import GUIDES
 from realitygap.guide_fix import Fixed, fix_guide
-from realitygap.guides import GUIDES
 from realitygap.manifest_fix import fix_manifest
 from realitygap.nodes import MAX_BYTES
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,25 +11,14 @@ from pathlib import Path
 from realitygap.document import Document, LocatedError, parse, shown_path
 from realitygap.errors import InputError, nearest
 from realitygap.findings import Finding, Severity
+from realitygap.guide_files import GUIDES, MAX_GUIDE_BYTES, NoGuide, read_text
 from realitygap.nodes import Span
 from realitygap.skill import Skill
+from realitygap.sources import read_plain
 
 KEYS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
-GUIDES = ("SKILL.md", "skill.md")
-"""Names that a guide has in the wild. The specification's is the first."""
-SKILL_HOMES = frozenset({".agents", ".claude", ".codex", ".cursor", ".gemini", ".github", ".opencode", ".ruler", ".skillz", ".windsurf"})
-"""Hidden folders in which Agent Skills live; others are not searched."""
-_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist", "venv", "target"})
-"""Environments and build products; one that holds a guide itself is a skill of that name."""
-MAX_GUIDE_BYTES = 4 * 1024 * 1024
-"""Largest guide read; 500 lines are advised."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-_END = re.compile(r"^---[^\S\n]*$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
-
-
-class NoGuide(InputError):
-    """A folder without a SKILL.md."""
 
 
 @dataclass(frozen=True)
@@ -48,98 +35,28 @@ class Guide:
     @classmethod
     def load(cls, path: Path) -> Guide:
         """Reads a SKILL.md. Raises `InputError`, with the place where the frontmatter is no YAML."""
-        raw, whole = read_plain(path, MAX_GUIDE_BYTES)
-        if not whole:
-            raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide needs", where=shown_path(path))
-        try:
-            text = raw.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
-        except UnicodeDecodeError:
+        told = read_text(path)
+        if not told.whole:
+            raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide needs", where=told.shown)
+        if not told.utf8:
             # The reader of documents finds the place.
-            parse(raw, path)
-            raise
-        head, body_line = split_frontmatter(text)
-        if head is None:
-            message = "the frontmatter does not end" if text.split("\n", 1)[0].rstrip() == "---" else "there is no frontmatter"
+            parse(read_plain(path, MAX_GUIDE_BYTES)[0], path)
+        if told.head is None:
+            message = "the frontmatter does not end" if told.text.split("\n", 1)[0].rstrip() == "---" else "there is no frontmatter"
             raise LocatedError(
                 message,
-                document=Document(path, text, None),
+                document=Document(path, told.text, None),
                 span=Span(1, 1),
                 rule="RG301",
                 hint="the file begins with YAML between two lines '---'",
             )
-        frontmatter = read_frontmatter(head, path)
-        return cls(path, frontmatter, "\n".join(text.split("\n")[body_line - 1 :]), body_line)
+        return cls(path, told.document, told.body, told.body_line)
 
 
-def read_plain(path: Path, most: int) -> tuple[bytes, bool]:
-    """The first `most` bytes of a plain file, and whether that is all. Raises `InputError` for what is no plain file: a pipe would keep
-    the reader waiting, a device would never end."""
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path.name} is a folder, not a file", where=shown_path(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("neither a plain file nor a folder", where=shown_path(path))
-        with open(path, "rb") as stream:
-            raw = stream.read(most + 1)
-    except FileNotFoundError:
-        raise NoGuide(
-            f"there is no {path.name}", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
-        ) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=shown_path(path)) from None
-    return raw[:most], len(raw) <= most
-
-
-def holds_guide(folder: str) -> bool:
-    """Whether a folder is a skill's, whatever it is called: a skill may have the name `build`."""
-    return any(os.path.isfile(os.path.join(folder, name)) for name in GUIDES)
-
-
-def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Folders in which skills are looked for, `root` and what lies below it, with the names of their files; sorted. Hidden folders,
-    environments and build products are passed over, links to folders are not followed."""
-    for folder, subfolders, files in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if _searched(folder, name))
-        yield folder, sorted(files)
-
-
-def _searched(parent: str, name: str) -> bool:
-    place = os.path.join(parent, name)
-    if name in _SKIPPED:
-        return holds_guide(place)
-    return (not name.startswith(".") or name in SKILL_HOMES) and not os.path.exists(os.path.join(place, "pyvenv.cfg"))
-
-
-def split_frontmatter(text: str) -> tuple[str | None, int]:
-    """The text between the lines `---` at the start, None where there is none, and the line on which the body begins."""
-    if not text.startswith("---"):
-        return None, 1
-    end_of_first = text.find("\n")
-    if end_of_first < 0 or text[:end_of_first].rstrip() != "---":
-        return None, 1
-    end = _END.search(text, end_of_first + 1)
-    if end is None:
-        return None, 1
-    head = text[end_of_first + 1 : max(end_of_first + 1, end.start() - 1)]
-    return head, text.count("\n", 0, end.start()) + 2
-
-
-@lru_cache(maxsize=16_384)
-def read_frontmatter(head: str, path: Path) -> Document:
-    """The frontmatter as a document whose lines count as in the file. Raises `InputError`, with the place where it is no YAML.
-
-    Remembered by its text: the checks of the registry and those of plugins read the same ones. Not to be changed.
-    """
-    # An empty first line stands for the `---`.
-    return parse("\n" + head + "\n", path)
-
-
-def check_guide(directory: Path, skill: Skill | None, file: str = GUIDES[0]) -> Iterator[Finding]:
-    """Findings of a folder's SKILL.md; without a skill against the specification alone."""
-    path = directory / file
-    if file != GUIDES[0]:
-        yield Finding(rule="RG313", message=f"the guide is called '{file}'", path=shown_path(path), hint=f"rename it to '{GUIDES[0]}'")
+def check_guide(path: Path, skill: Skill | None) -> Iterator[Finding]:
+    """Findings of a SKILL.md; without a skill against the specification alone."""
+    if path.name != GUIDES[0]:
+        yield Finding(rule="RG313", message=f"the guide is called '{path.name}'", path=shown_path(path), hint=f"rename it to '{GUIDES[0]}'")
     try:
         guide = Guide.load(path)
     except LocatedError as error:
@@ -161,7 +78,7 @@ def check_guide(directory: Path, skill: Skill | None, file: str = GUIDES[0]) -> 
     if not isinstance(document.data, dict):
         yield Finding.at(document, "", "RG301", "the frontmatter is no mapping of keys to values")
         return
-    yield from conformance(document, directory)
+    yield from conformance(document, path.parent)
     yield from _body(guide)
     if skill is not None:
         yield from _agreement(document, skill)
@@ -221,11 +138,12 @@ def _nearest_key(key: str) -> str | None:
 
 
 def _body(guide: Guide) -> Iterator[Finding]:
-    lines = guide.body.rstrip().split("\n")
-    if not guide.body.strip():
+    body = guide.body.rstrip()
+    length = body.count("\n") + 1
+    if not body:
         yield Finding(rule="RG307", message="the guide has no text", path=shown_path(guide.path), line=guide.body_line, severity="error")
-    elif len(lines) > 500:
-        message = f"the guide has {len(lines)} lines; up to 500 are advised"
+    elif length > 500:
+        message = f"the guide has {length} lines; up to 500 are advised"
         yield Finding(
             rule="RG307",
             message=message,
@@ -234,10 +152,10 @@ def _body(guide: Guide) -> Iterator[Finding]:
             severity="warning",
             hint="move details to references/",
         )
-    if "](" not in guide.body:
+    if "](" not in body:
         return
     fenced = False
-    for number, line in enumerate(lines):
+    for number, line in enumerate(body.split("\n")):
         fenced ^= line.lstrip().startswith(("```", "~~~"))
         if fenced:
             continue

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 from realitygap.errors import one_line
 from realitygap.findings import Finding
+from realitygap.guide_files import text_in_hand
 from realitygap.rules import RuleBook
-from realitygap.sources import lines_of, source_bytes
+from realitygap.sources import lines_of, source_text
 
 _MARK = re.compile(r"realitygap:[ \t]*ignore(?P<file>-file)?\b[ \t]*(?P<list>\[(?P<codes>[^\]\n]*)\])?")
 _YAML = re.compile(r"(?:^|(?<=\s))#[^\n]*?(?=realitygap:)")
@@ -77,11 +78,11 @@ def read_ignores(path: str) -> Iterator[Ignore]:
     """The comments of a file."""
     if not path.endswith((".yaml", ".yml", ".md")):
         return
-    raw = source_bytes(path)
+    known = text_in_hand(path)
+    text = known.text if known else source_text(path)
     # Of ten thousand guides few have one.
-    if b"realitygap:" not in raw:
+    if "realitygap:" not in text:
         return
-    text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
     lines = lines_of(text)
     if path.endswith(".md"):
         yield from _in_markdown(path, lines)

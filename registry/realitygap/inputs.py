@@ -26,7 +26,7 @@ Schema = Mapping[str, Any]
 Assets = Mapping[str, Mapping[str, str]]
 """Format (`model`, `recording`, ...) to name to absolute path."""
 
-PATH_FORMATS = ("path", "model", "recording", "mapping", "task", "domain", "policy", "report")
+PATH_FORMATS = ("path", "model", "recording", "mapping", "task", "domain", "collection", "policy", "report")
 """Values of `format` that make a string a path. With `x-new: true` the path need not exist yet."""
 
 _JSON_TYPES = ("null", "boolean", "integer", "number", "array", "object")

@@ -17,6 +17,7 @@ from realitygap.check_config import CheckConfig
 from realitygap.discovery import Registry
 from realitygap.findings import Finding, count, ordered
 from realitygap.formats import Outcome
+from realitygap.guide_files import reading_once
 from realitygap.inline_ignores import apply_ignores
 from realitygap.rule_selection import RuleSelection
 from realitygap.rules import RuleBook
@@ -63,6 +64,7 @@ class CheckOptions:
         )
 
 
+@reading_once()
 def lint(paths: Sequence[Path], registry: Registry, options: CheckOptions, kind: Kind | None = None) -> Outcome:
     """Checks the paths, or everything installed, and keeps what counts.
 

@@ -21,7 +21,7 @@ class Span:
     def __init__(self, line: int, column: int, width: int = 1) -> None:
         self.line = line
         self.column = column
-        self.width = max(1, width)
+        self.width = width if width > 1 else 1
 
 
 class Malformed(Exception):

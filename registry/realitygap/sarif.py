@@ -84,9 +84,16 @@ def _place(finding: Finding) -> dict[str, Any]:
         return {"artifactLocation": {"uri": "./", "uriBaseId": "%SRCROOT%"}}
     path = from_root(finding.path)
     if os.path.isabs(path) or path.startswith(".."):
-        location = {"uri": "file://" + quote(os.fsencode(os.path.abspath(finding.path)))}
+        location = {"uri": "file://" + _quoted(os.path.abspath(finding.path))}
     else:
         # A colon in the first part would make it a scheme.
-        location = {"uri": quote(os.fsencode(path), safe="/"), "uriBaseId": "%SRCROOT%"}
+        location = {"uri": _quoted(path), "uriBaseId": "%SRCROOT%"}
     region = {"startLine": finding.line, "startColumn": finding.column, "endColumn": finding.column + finding.width}
     return {"artifactLocation": location, "region": region}
+
+
+def _quoted(path: str) -> str:
+    try:
+        return quote(os.fsencode(path))
+    except UnicodeEncodeError:  # half of a pair, which no file has in its name, and a finding may have
+        return quote(path.encode("utf-8", "surrogatepass"))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from realitygap import extras, static_names
+from realitygap import assets, extras, static_names
 from realitygap.discovery import BUILTIN_DISTRIBUTION, Registry
 from realitygap.document import Document, join
 from realitygap.errors import InputError, nearest
@@ -15,8 +15,6 @@ from realitygap.guides import check_guide
 from realitygap.inputs import PATH_FORMATS
 from realitygap.schema import problems, validate
 from realitygap.skill import Skill
-
-_ASSET_FORMATS = ("model", "recording", "mapping", "task", "domain")
 
 
 def check_skill(skill: Skill, document: Document, registry: Registry) -> Iterator[Finding]:
@@ -37,7 +35,7 @@ def check_skill(skill: Skill, document: Document, registry: Registry) -> Iterato
     if not invalid:
         yield from _ports(skill, document, registry)
         yield from _examples(skill, document)
-    yield from check_guide(skill.directory, skill)
+    yield from check_guide(skill.guide, skill)
     if skill.is_pipeline and not invalid:
         from realitygap.pipeline_check import check_pipeline
 
@@ -104,7 +102,7 @@ def _ports(skill: Skill, document: Document, registry: Registry) -> Iterator[Fin
                     document, f"{pointer}/default{problem.pointer}", "RG206", f"default of '{name}': {problem.message}", hint=problem.hint
                 )
             default = schema["default"]
-            if section == "inputs" and form in _ASSET_FORMATS and isinstance(default, str) and default not in registry.assets.get(form, {}):
+            if section == "inputs" and form in assets.KINDS and isinstance(default, str) and default not in registry.assets.get(form, {}):
                 if os.path.exists(default):
                     continue
                 close = nearest(default, registry.assets.get(form, {}))

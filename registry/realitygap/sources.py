@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from functools import lru_cache
@@ -9,23 +10,44 @@ from functools import lru_cache
 from realitygap.nodes import MAX_BYTES
 
 
+class NotPlain(OSError):
+    """Neither a plain file nor a folder: a pipe would keep the reader waiting, a device would never end."""
+
+
+def read_plain(path: str | os.PathLike[str], most: int) -> tuple[bytes, bool]:
+    """The first `most` bytes of a plain file, and whether that is all. Raises OSError, of which `NotPlain` and `IsADirectoryError` are."""
+    try:
+        # Without O_NONBLOCK the opening of a pipe would wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        # What a socket, and a device that is not there, say.
+        raise (_not_plain(path) if error.errno in (errno.ENXIO, errno.ENODEV) else error) from None
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_plain(path)
+        raw = os.read(descriptor, min(status.st_size, most) + 1)
+        # A file of the kernel's says that it is empty, one may grow, and a file system may give less than it was asked for.
+        while len(raw) != status.st_size and len(raw) <= most and (more := os.read(descriptor, most + 1 - len(raw))):
+            raw += more
+    finally:
+        os.close(descriptor)
+    return raw[:most], len(raw) <= most
+
+
+def _not_plain(path: str | os.PathLike[str]) -> NotPlain:
+    return NotPlain(errno.EINVAL, "neither a plain file nor a folder", str(path))
+
+
 def source_bytes(path: str) -> bytes:
     """What a file holds; empty where it is no plain file, or larger than any document may be."""
     try:
-        # A pipe would keep who opens it waiting; without O_NONBLOCK one that is put there in between would too.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        raw, whole = read_plain(path, MAX_BYTES)
     except (OSError, ValueError):
         return b""
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            return b""
-        with open(descriptor, "rb", closefd=False) as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
+    return raw if whole else b""
 
 
 def source_text(path: str) -> str:

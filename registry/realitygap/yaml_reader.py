@@ -23,6 +23,8 @@ _CONSTANTS = (
     | dict.fromkeys(("true", "True", "TRUE"), True)
     | dict.fromkeys(("false", "False", "FALSE"), False)
 )
+_BEGINS_NUMBER = frozenset("+-.0123456789")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OTHER_BREAKS = str.maketrans("\x85\u2028\u2029", "   ")
 """To YAML 1.1 they begin a line, to 1.2 and every editor they do not."""
 _TAG = "tag:yaml.org,2002:"
@@ -32,7 +34,7 @@ def read_yaml(text: str) -> Node | None:
     """The root node, None for a text without any value. Raises `Malformed`."""
     import yaml
 
-    half = re.search("[\ud800-\udfff]", text)
+    half = None if text.isascii() else _SURROGATE.search(text)
     if half:
         raise Malformed("RG002", "half of a surrogate pair", _place(text, half.start()))
     loader = _loader(text, yaml)
@@ -99,9 +101,9 @@ def _build(loader: Any, yaml: Any) -> Node | None:
             stack[-1].items.append((*pending_key[-1], node))
             pending_key[-1] = None
 
-    while loader.check_event():
-        event = loader.get_event()
-        if isinstance(event, yaml.ScalarEvent):
+    scalar, end = yaml.ScalarEvent, yaml.StreamEndEvent
+    while not isinstance(event := loader.get_event(), end):
+        if isinstance(event, scalar):
             as_key = bool(stack) and stack[-1].kind == "mapping" and pending_key[-1] is None
             node = Node("scalar", _span(event), value=event.value if as_key else _scalar(event), source=event.value)
         elif isinstance(event, yaml.AliasEvent):
@@ -166,6 +168,8 @@ def _scalar(event: Any) -> Any:
 def _plain(text: str, event: Any) -> Any:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
+    if text[0] not in _BEGINS_NUMBER:
+        return text
     if _INTEGER.match(text) or _BASED.match(text):
         if len(text) > 300:
             raise Malformed("RG004", f"a number of {len(text)} digits", _span(event), "put it in quotes if it is text")

@@ -87,8 +87,8 @@ def test_what_the_guide_says_is_held_against_the_manifest(tmp_path: Path) -> Non
     body = "**Trit**: 0\n\nskill://a#FF0000\n\na (-1) ⊗ b (+1) = -1 ✗\na (-1) ⊗ b (0) = needs +1\n"
     write(tmp_path, "a", trit=-1, triads=[["a", "b"]], body=body, color="#00FF00")
     write(tmp_path, "b", trit=1, triads=[["a", "b"]])
-    found = findings(tmp_path, "a")
-    assert [(rule, line) for rule, _, line, _ in found] == [("TRI203", 8), ("TRI207", 10), ("TRI208", 12), ("TRI209", 13)]
+    found = sorted(findings(tmp_path, "a"), key=lambda one: one[2])
+    assert [(rule, line) for rule, _, line, _ in found] == [("TRI203", 8), ("TRI217", 10), ("TRI208", 12), ("TRI209", 13)]
     assert "the group balances" in found[2][3]
     assert "b is stated as 0, declared as +1" in found[3][3]
     assert f"({tmp_path}/b/skill.yaml:4)" in found[3][3]
@@ -96,8 +96,38 @@ def test_what_the_guide_says_is_held_against_the_manifest(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("mark", ["\f", "\x85", "\u2028"])
 def test_every_finding_names_the_line_that_an_editor_counts(tmp_path: Path, mark: str) -> None:
-    write(tmp_path, "a", trit=0, triads=[["a"]], body=f"some{mark}text\n\n**Trit**: 1\n\nskill://a#FF0000")
-    assert [(rule, line) for rule, _, line, _ in findings(tmp_path)] == [("TRI203", 10), ("TRI207", 12)]
+    write(tmp_path, "a", trit=0, triads=[["a"]], body=f"some{mark}text\n\n**Trit**: 1\n\nskill://a#FF0000", color="#00FF00")
+    assert [(rule, line) for rule, _, line, _ in findings(tmp_path)] == [("TRI203", 10), ("TRI217", 12)]
+
+
+def test_a_guide_has_the_same_findings_with_a_manifest_and_without(tmp_path: Path) -> None:
+    body = (
+        "a (-1) ⊗ ghost (+1) = 0 ✓\na (-1) ⊗ [balancer] (+1) = 0 ✓\na ⊗ b = 0\na (-1) ⊗ b (0) = 0\na (0) ⊗ b (0) = 0\n\n"
+        "skill://ghost#00FF00 skill://a#12345\n\n## Cat# Integration\n\nTrit: 0 (ERGODIC)\n"
+    )
+    write(tmp_path, "a", trit=-1, triads=[["a", "b"]], body=body)
+    write(tmp_path, "b", trit=1, triads=[["a", "b"]])
+    told = [one for one in findings(tmp_path) if one[1] == "a"]
+    assert [rule for rule, *_ in told] == [
+        "TRI211", "TRI214", "TRI215", "TRI216", "TRI208", "TRI209", "TRI209", "TRI217", "TRI217"
+    ]  # fmt: skip
+    for name in ("a", "b"):
+        (tmp_path / name / "skill.yaml").unlink()
+    alone = rules(Registry([], []), [], paths=[tmp_path])
+    # Where b declares its trit is another place now.
+    assert [(one.rule, one.line, one.hint) for one in alone if one.path.endswith("a/SKILL.md")] == [
+        (rule, line, message.rpartition(" | ")[2]) for rule, _, line, message in told
+    ]
+
+
+def test_skills_of_two_distributions_with_one_name_are_told_apart(tmp_path: Path) -> None:
+    write(tmp_path / "one", "a", trit=-1, triads=[["a"]])
+    write(tmp_path / "two", "a", trit=1, triads=[["a"]])
+    skills = [
+        Skill.from_manifest(_yaml(path), directory=path.parent, plugin=path.parent.parent.name, distribution=path.parent.parent.name)
+        for path in sorted(tmp_path.glob("*/*/skill.yaml"))
+    ]
+    assert "TRI219" not in {one.rule for one in rules(Registry([], skills), skills)}
 
 
 def test_the_skill_counts_each_kind_of_claim_and_every_claim_once(tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ RUN_ON_A_POLICY = {
     "replay-run": "test_replay_run.py",
 }
 """Skills that start from a trained policy or its training, which no example can name: the tests that run them."""
-RUN_ON_A_COLLECTION = {"import-skills": "test_import_skills.py"}
-"""Skills that start from a folder of guides, which no example can name: the tests that run them."""
 PIPELINES_OF_THE_ACCEPTANCE_TEST = {"entropy-sim2real", "sim2real-predictive-coding"}
 """Minutes each: tests/acceptance runs the main job, which has every step of both."""
 
@@ -40,11 +38,8 @@ def test_an_example_of_a_manifest_gives_what_it_expects(name: str, example: Mapp
 
 def test_every_skill_has_an_example_or_a_pipeline_that_runs_it() -> None:
     with_example = {name for name, _ in EXAMPLES}
-    assert (
-        set(registry().skills) - with_example
-        == RUN_BY_PIPELINES | {*RUN_ON_A_POLICY, *RUN_ON_A_COLLECTION} | PIPELINES_OF_THE_ACCEPTANCE_TEST
-    )
-    for name, file in (RUN_ON_A_POLICY | RUN_ON_A_COLLECTION).items():
+    assert set(registry().skills) - with_example == RUN_BY_PIPELINES | set(RUN_ON_A_POLICY) | PIPELINES_OF_THE_ACCEPTANCE_TEST
+    for name, file in RUN_ON_A_POLICY.items():
         function = registry().skill(name).entry.partition(":")[2]
         assert f"{function}(" in (Path(__file__).parent / file).read_text(encoding="utf-8"), name
     run = {str(step["uses"]) for name in ("entropy-sim2real", "kscale-ksim") for step in registry().skill(name).steps}

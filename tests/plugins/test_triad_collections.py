@@ -16,13 +16,12 @@ from realitygap.cli.execute import execute
 from realitygap.discovery import Registry
 from realitygap.document import load, shown_path
 from realitygap.skill import Skill
-from realitygap_plugins.triads.checks import check_guide
+from realitygap_plugins.triads.checks import check_triads
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
-from realitygap_plugins.triads.verdicts import Judge
 
 
 def found_in(root: Path) -> Counter[tuple[str, str, int]]:
-    collection = read_paths([root], [])
+    collection = read_paths([root], {})
     assert collection is not None
     return Counter((one.rule, one.path, one.line) for one in check_collection(collection, {}))
 
@@ -121,7 +120,7 @@ def test_a_claim_in_another_document_of_the_collection_is_found(tmp_path: Path) 
 def test_a_missing_member_is_told_with_what_was_probably_meant(tmp_path: Path) -> None:
     skill(tmp_path, "waddington-landscape", guide("waddington-landscape", 1, "waddington (+1) ⊗ b (-1) = 0 ✓"))
     skill(tmp_path, "b", guide("b", -1))
-    collection = read_paths([tmp_path], [])
+    collection = read_paths([tmp_path], {})
     assert collection is not None
     (finding,) = check_collection(collection, {})
     assert (finding.rule, finding.hint) == ("TRI214", "did you mean 'waddington-landscape'?")
@@ -141,7 +140,7 @@ def test_some_folders_of_a_collection_have_the_findings_that_they_have_among_all
     skill(tmp_path, "d", guide("d", 0))
     everything = [one for one in rules(tmp_path) if one[1] == "a"]
     assert {"TRI209", "TRI214", "TRI217"} <= {rule for rule, *_ in everything}
-    collection = read_paths([tmp_path / "a" / "SKILL.md", tmp_path / "d"], [])
+    collection = read_paths([tmp_path / "a" / "SKILL.md", tmp_path / "d"], {})
     assert collection is not None
     found = sorted((one.rule, Path(one.path).parent.name, one.line) for one in check_collection(collection, {}))
     assert found == everything, "b and c are read beside a, ghost and nobody are not there"
@@ -204,7 +203,7 @@ def test_hostile_files_are_reported_and_the_others_read(tmp_path: Path, kind: st
     else:
         file.write_text(guide("bad", -1))
         file.chmod(0)
-    collection = read_paths([tmp_path], [])
+    collection = read_paths([tmp_path], {})
     assert collection is not None
     assert collection.by_name["good"].trit == 1
     list(check_collection(collection, {}))
@@ -261,7 +260,7 @@ def group(members: int, separator: str, said: str) -> str:
 
 
 def cuts(root: Path) -> list[tuple[str, int, str]]:
-    collection = read_paths([root], [])
+    collection = read_paths([root], {})
     assert collection is not None
     told = [(one.rule, one.line, one.message) for one in check_collection(collection, {}) if one.rule in ("TRI208", "TRI213")]
     assert [f"not read: {cut.why}" for cut in collection.cuts] == [message for rule, _, message in told if rule == "TRI213"]
@@ -287,8 +286,10 @@ HEAD = "---\nname: x\ndescription: Long.\nmetadata:\n  trit: '0'\n---\n"
         ),
         ("x" * (4 * 1024 * 1024), 7, "the file is larger than 4 MiB"),
         ("⊗\n\n" * 10_001, 20_007, "more than 10,000 lines hold '⊗'"),
+        ("9(+1) + 900(0) + 92(-1) = 0 ✓\n", 7, "a sum of more than 1,000 trits"),
+        (" + ".join(["(+1)"] * 1_001) + " = 0 ✓\n", 7, "a sum of more than 1,000 trits"),
     ],
-    ids=["claims", "line", "lines", "characters", "rows", "row", "file", "marks"],
+    ids=["claims", "line", "lines", "characters", "rows", "row", "file", "marks", "multiplicities", "sum"],
 )
 def test_what_is_too_long_is_said_and_no_part_of_it_is_judged(tmp_path: Path, text: str, line: int, why: str) -> None:
     skill(tmp_path, "x", HEAD + text)
@@ -324,7 +325,6 @@ def test_what_is_cut_in_the_guide_of_a_manifest_is_said_too(tmp_path: Path) -> N
     manifest = "schema: 1\nname: x\nversion: 1.0.0\ntrit: 0\nsummary: Long.\nentry: json:loads\n"
     skill(tmp_path, "x", HEAD + group(201, " ⊗\n", "0 ✓") + "\n")
     (tmp_path / "x" / "skill.yaml").write_text(manifest)
-    data = load(tmp_path / "x" / "skill.yaml").data
-    made = Skill.from_manifest(data, directory=tmp_path / "x", plugin="p", distribution="d")
-    told = [one for one in check_guide(made, Judge({})) if one.rule in ("TRI208", "TRI213")]
+    made = Skill.from_manifest(load(tmp_path / "x" / "skill.yaml").data, directory=tmp_path / "x", plugin="p", distribution="d")
+    told = [one for one in check_triads(Registry([], [made]), [made]) if one.rule in ("TRI208", "TRI213")]
     assert [(one.rule, one.severity, one.line) for one in told] == [("TRI213", "warning", 7)]

@@ -36,7 +36,7 @@ def test_every_built_in_guide_is_exported_and_conforms(tmp_path: Path) -> None:
     assert not done.left_out
     for name in done.written:
         folder = tmp_path / "out" / name
-        assert list(check_guide(folder, registry.skills[name])) == []
+        assert list(check_guide(folder / "SKILL.md", registry.skills[name])) == []
         assert (folder / "SKILL.md").read_bytes() == registry.skills[name].guide.read_bytes()
         assert (folder / "skill.yaml").is_file()
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(done.written)

@@ -160,7 +160,7 @@ def test_a_missing_guide_and_a_guide_alone(package, registry):
     edit(package / "skills" / "look" / "skill.yaml", "depends_on: [peer]\n", "")
     (finding,) = check_paths([package / "skills"], registry).findings
     assert (finding.rule, finding.path) == ("RG301", "acme_gap/skills/look/SKILL.md")
-    assert list(check_guide(package / "skills" / "peer", None)) == []
+    assert list(check_guide(package / "skills" / "peer" / "SKILL.md", None)) == []
 
 
 @pytest.mark.parametrize(
@@ -263,6 +263,45 @@ def test_a_check_of_a_plugin_sees_the_skills_and_its_findings_count(package, mon
     assert [one.message for one in report.findings] == ["look", "peer"]
     assert report.summary["warnings"] == 2
     assert not report.failed
+
+
+def test_a_second_check_with_one_registry_runs_the_rules_of_plugins_again(package, monkeypatch, tmp_path):
+    registry = plugin_check(monkeypatch, tmp_path, "yield Finding(rule='ACME101', message='again')")
+    for _ in range(2):
+        assert [one.message for one in check_paths([package / "skills"], registry).findings] == ["again"]
+
+
+def test_each_guide_is_read_once_however_many_rules_look_at_it(tmp_path, monkeypatch):
+    from realitygap import guide_files
+    from realitygap.linting import CheckOptions, lint
+
+    read: list[str] = []
+    plain = guide_files.read_plain
+    monkeypatch.setattr(guide_files, "read_plain", lambda path, most: [read.append(path.parent.name), plain(path, most)][1])
+    for name in ("walk", "run"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "SKILL.md").write_text(f'---\nname: {name}\ndescription: It can.\nmetadata:\n  trit: "0"\n---\n\n**Trit**: 1\n')
+    outcome = lint([tmp_path], Registry.discover(), CheckOptions())
+    assert {one.rule for one in outcome.findings} == {"TRI210"}
+    assert sorted(read) == ["run", "walk"]
+    with guide_files.reading_once():
+        first = guide_files.read_text(tmp_path / "run" / "SKILL.md")
+        assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is first
+    assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is not first, "it may have changed"
+
+
+def test_of_more_guides_than_memory_is_for_none_is_lost(tmp_path, monkeypatch):
+    from realitygap import guide_files
+
+    paths = [tmp_path / f"{number}.md" for number in range(20)]
+    for path in paths:
+        path.write_text(path.name * 1_000)
+    kept = guide_files._Reading(left=50_000)
+    monkeypatch.setattr(guide_files, "_Reading", lambda: kept)
+    with guide_files.reading_once():
+        for path in (*paths, *paths):
+            assert guide_files.read_text(path).text == path.name * 1_000
+    assert 0 < len(kept.texts) < 20
 
 
 @pytest.mark.parametrize(

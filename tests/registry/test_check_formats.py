@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -212,6 +212,7 @@ def test_json_says_what_the_findings_say():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(findings, max_size=5))
+@example([Finding(rule="ACME1", message="half of a pair", path="\ud800")])
 def test_sarif_follows_the_standard(some):
     document = json.loads(FORMATS["sarif"](outcome(*some)))
     Draft202012Validator(SARIF).validate(document)

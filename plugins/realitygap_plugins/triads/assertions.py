@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from realitygap_plugins.triads.claims import Assertion
 from realitygap_plugins.triads.notation import MINUS_SIGNS, read_trit
@@ -25,6 +26,8 @@ _DENIED = re.compile(
 )
 _AFFIRMED = re.compile(r"\s*(?:→\s*)?(?:✓|✔|✅|☑|[(\[]?\s*(?:balanced|conserved|conservation)\b)", re.IGNORECASE)
 _BEGINS = re.compile(r"\s*(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
+_SHORT = 60
+"""Characters behind a group that are remembered with what they say."""
 _OPEN = re.compile(r"\s*=\s*\?+")
 
 
@@ -34,6 +37,20 @@ def read_assertions(text: str, position: int) -> tuple[tuple[Assertion, ...], in
     `= 0` says balanced; `= 3 ≡ 0 (mod 3)` says the sum and that it balances; `= -1 ✗ → needs +1` says the sum, that it does not balance,
     and what completes it; `= -1 + 1 = 0` says a sum that is written as a calculation, and that it balances. `= ???` says nothing.
     """
+    rest = len(text) - position
+    if rest > _SHORT:
+        return _read(text, position)
+    assertions, stop = _read_short(text[position:])
+    return assertions, position + stop
+
+
+@lru_cache(maxsize=4096)
+def _read_short(text: str) -> tuple[tuple[Assertion, ...], int]:
+    # `= 0 ✓` and the like stand behind most groups.
+    return _read(text, 0)
+
+
+def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
     found: list[Assertion] = []
     if unknown := _OPEN.match(text, position):
         return (), unknown.end()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Numbers = Literal["stated", "declared"]
 Source = Literal["manifest", "guide", "document"]
@@ -59,10 +59,15 @@ class SkillRecord:
     """What could not be read, for example frontmatter that is not YAML."""
     color: str | None = None
     """`color` of its manifest or frontmatter, as written. It decides nothing."""
-    violations: tuple[str, ...] = ()
-    """Rules of the Agent Skills specification that its guide breaks, such as `RG302 key 'version' ...`; not known without a guide."""
+    conformance: Callable[[], tuple[str, ...]] = tuple
+    """Gives `violations`, for which few ask."""
     copies: tuple[str, ...] = ()
     """Files of other skills with the same name, whose declarations are joined to these."""
+
+    @cached_property
+    def violations(self) -> tuple[str, ...]:
+        """Rules of the Agent Skills specification that its guide breaks, such as `RG302 key 'version' ...`; not known without a guide."""
+        return self.conformance()
 
     @property
     def conforms(self) -> bool:
@@ -104,8 +109,7 @@ class SkillRecord:
         return len(self.authored_values) > 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """A member of a claimed group."""
 
     name: str
@@ -121,8 +125,7 @@ class Member:
 AssertionKind = Literal["balanced", "unbalanced", "differs", "needs", "sum", "residue"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assertion:
+class Assertion(NamedTuple):
     """One thing that a claim says of its group."""
 
     kind: AssertionKind
@@ -130,8 +133,7 @@ class Assertion:
     value: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """A group of skills and what is said of it."""
 
     members: tuple[Member, ...]

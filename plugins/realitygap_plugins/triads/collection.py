@@ -6,7 +6,7 @@ Everything that a skill says is kept with its place. Where two sources disagree 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,8 @@ from pathlib import Path
 from realitygap import document as documents
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, walk
+from realitygap.guide_files import GUIDES, read_text, walk
 from realitygap_plugins.triads.claims import Assertion, Claim, Cut, Member, SkillRecord
-from realitygap_plugins.triads.frontmatter import read_text
 from realitygap_plugins.triads.guide_reader import GuideReading, cuts_of, declaration, read_guide
 from realitygap_plugins.triads.prose import find_claims
 from realitygap_plugins.triads.text import Text
@@ -76,12 +75,29 @@ def read_collection(path: Path, *, documents: bool = True) -> Collection:
     return collect(folders, others if documents else ())
 
 
-def collect(folders: Iterable[Path], documents: Iterable[Path] = ()) -> Collection:
-    """The skills of these folders, and the claims in these other documents."""
-    readings = [read_folder(folder) for folder in folders]
-    names = {os.path.dirname(reading.record.path): reading.record.name for reading in readings if reading.record}
-    others = [read_document(path, _owner(path, names)) for path in documents]
+def collect(
+    folders: Iterable[Path] | Mapping[Path, Sequence[str]], documents: Iterable[Path] = (), names: Mapping[Path, str] | None = None
+) -> Collection:
+    """The skills of these folders, and the claims in these other documents.
+
+    Args:
+        folders: may come with the names of their files, so that none is asked for.
+        documents: Markdown files that are no guides.
+        names: what skills are called whose own name is that of another.
+    """
+    files = folders if isinstance(folders, Mapping) else {}
+    readings = [_read_files(folder, files[folder]) if files.get(folder) else read_folder(folder) for folder in folders]
+    if names:
+        readings = [_called(reading, names.get(folder)) for reading, folder in zip(readings, folders, strict=True)]
+    owners = {os.path.dirname(reading.record.path): reading.record.name for reading in readings if reading.record}
+    others = [read_document(path, _owner(path, owners)) for path in documents]
     return _collection(readings, others)
+
+
+def _called(reading: Reading, name: str | None) -> Reading:
+    if name is None or reading.record is None or reading.record.name == name:
+        return reading
+    return replace(reading, record=replace(reading.record, name=name))
 
 
 def beside(collection: Collection) -> dict[str, SkillRecord]:
@@ -104,21 +120,21 @@ def beside(collection: Collection) -> dict[str, SkillRecord]:
     return found
 
 
-def survey(root: Path) -> tuple[list[Path], list[Path]]:
-    """Folders with a manifest or a guide, below `root` and itself, and the other Markdown files; in order. Links to folders are not
-    followed."""
-    folders: list[Path] = []
+def survey(root: Path) -> tuple[dict[Path, Sequence[str]], list[Path]]:
+    """Folders with a manifest or a guide, below `root` and itself, with the names of their files; and the other Markdown files; in order.
+    Links to folders are not followed."""
+    folders: dict[Path, Sequence[str]] = {}
     others: list[Path] = []
     for folder, files in walk(root):
         guide = next((name for name in GUIDES if name in files), None)
         if MANIFEST in files or guide:
-            folders.append(Path(folder))
+            folders[Path(folder)] = files
         others += [Path(folder, name) for name in files if name.endswith((".md", ".MD")) and name != guide]
     return folders, others
 
 
 def read_folder(folder: Path) -> Reading:
-    """The skill of one folder: what its manifest and its guide say. Remembered while its files stay."""
+    """The skill of one folder: what its manifest and its guide say. Remembered while its files stay. Raises InputError if there is none."""
     files = []
     place = os.fspath(folder)
     for name in (MANIFEST, *GUIDES):
@@ -133,14 +149,18 @@ def read_folder(folder: Path) -> Reading:
     return _read_folder(folder, shown_path(folder), tuple(files))
 
 
+# As long as the folder is shown in the same way: the places that a skill names are.
 @lru_cache(maxsize=512)
 def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int], ...]) -> Reading:
-    present = {name for name, *_ in files}
+    return _read_files(folder, [name for name, *_ in files])
+
+
+def _read_files(folder: Path, present: Sequence[str]) -> Reading:
     manifest = _read_manifest(folder / MANIFEST) if MANIFEST in present else None
     guide = next((name for name in GUIDES if name in present), None)
     if guide is None:
         if manifest is None:
-            raise InputError("no skill here", where=shown, hint=f"a skill has a {MANIFEST} or a {GUIDES[0]}")
+            raise InputError("no skill here", where=shown_path(folder), hint=f"a skill has a {MANIFEST} or a {GUIDES[0]}")
         return manifest
     told = _guide(read_guide(folder / guide, manifest.record.name if manifest and manifest.record else None))
     if manifest is None or manifest.record is None or told.record is None:
@@ -150,7 +170,7 @@ def _read_folder(folder: Path, shown: str, files: tuple[tuple[str, int, int, int
         declarations=manifest.record.declarations + told.record.declarations,
         problems=manifest.record.problems + told.record.problems,
         color=manifest.record.color or told.record.color,
-        violations=told.record.violations,
+        conformance=told.record.conformance,
     )
     return Reading(record=record, claims=manifest.claims + told.claims, uris=told.uris, cuts=told.cuts)
 
@@ -162,7 +182,7 @@ def read_document(path: Path, owner: str | None) -> Reading:
     except InputError as error:
         return Reading(record=None, claims=(), problems=(str(error).split("\n")[0],))
     text, shown = Text(told.text), shown_path(path)
-    claims = tuple(replace(claim, source="document") for claim in find_claims(text, path=shown, owner=owner))
+    claims = tuple(claim._replace(source="document") for claim in find_claims(text, path=shown, owner=owner))
     uris = tuple(find_uris(text, path=shown, owner=owner))
     problems = tuple(f"{shown}: {problem}" for problem in told.problems)
     return Reading(record=None, claims=claims, uris=uris, problems=problems, cuts=cuts_of(text, told, shown))

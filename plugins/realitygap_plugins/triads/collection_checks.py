@@ -1,4 +1,4 @@
-"""The rules for Agent Skills and collections in the wild, whose trits and groups are written in frontmatter and prose."""
+"""The rules for guides, be they of a skill.yaml, Agent Skills or a collection in the wild, and for other Markdown files beside them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ MAX_SHOWN = 160
 """Characters of a claim that a message quotes."""
 
 
-def read_paths(paths: Sequence[Path], manifests: Sequence[Path]) -> Collection | None:
-    """The collection in these folders and files, without what has a manifest; None where nothing is left.
+def read_paths(paths: Sequence[Path], manifests: Mapping[Path, str]) -> Collection | None:
+    """The collection of the skills with a manifest and of the guides without one in these folders and files; None where there is nothing.
 
     Other Markdown files are read only beside guides without a manifest: a registry's own documentation makes no claims about it.
+
+    Args:
+        paths: where guides without a manifest are looked for.
+        manifests: the folders of skills with one, and what the skills are called.
     """
     known = {os.path.realpath(folder) for folder in manifests}
-    folders: dict[Path, None] = {}
+    folders: dict[Path, Sequence[str]] = dict.fromkeys(manifests, ())
     documents: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             found, others = survey(path)
-            alone = [folder for folder in found if not known or os.path.realpath(folder) not in known]
-            folders |= dict.fromkeys(alone)
+            alone = {folder: names for folder, names in found.items() if not known or os.path.realpath(folder) not in known}
+            folders |= alone
             if alone:
                 documents |= dict.fromkeys(others)
         elif path.name.lower() == "skill.md" and os.path.realpath(path.parent) not in known:
-            folders[path.parent] = None
-    return collect(folders, documents) if folders else None
+            folders[path.parent] = ()
+    return collect(folders, documents, manifests) if folders else None
 
 
 def check_collection(collection: Collection, known: Mapping[str, SkillRecord]) -> Iterator[Finding]:
@@ -83,14 +87,26 @@ class Similar:
 
 
 def declarations(record: SkillRecord) -> Iterator[Finding]:
-    """TRI203, 210, 211, 212: what a skill says of its own trit."""
-    for told in record.declarations:
+    """TRI203, 210, 211, 212: what a skill says of its own trit. What the frontmatter says beside a skill.yaml is RG311."""
+    in_manifest = any(told.source == "skill.yaml" for told in record.declarations)
+    declared = [told for told in record.declarations if not in_manifest or told.source not in ("skill.yaml", "metadata.trit")]
+    for told in declared:
         if told.problem:
             yield Finding(rule="TRI203", message=f"{record.name}: {told.problem}", path=told.path, line=told.line, hint="write -1, 0 or +1")
     authored = record.authored
     strongest = record.declared
     for told in authored[1:]:
-        if strongest is not None and told.trit != strongest.trit:
+        if strongest is None or told.trit == strongest.trit or told not in declared:
+            continue
+        if in_manifest:
+            yield Finding(
+                rule="TRI203",
+                message=f"{os.path.basename(told.path)} says {signed(told.trit or 0)}, skill.yaml says {signed(strongest.trit or 0)}",
+                path=told.path,
+                line=told.line,
+                hint="say the same in both, or leave it out of the text",
+            )
+        else:
             yield Finding(
                 rule="TRI210",
                 message=f"{record.name} declares {signed(told.trit or 0)} here and {signed(strongest.trit or 0)} at {strongest.place}",

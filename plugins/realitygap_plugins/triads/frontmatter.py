@@ -1,6 +1,6 @@
-"""From the bytes of a SKILL.md to its text, its frontmatter and its body, for whoever reads guides as they are found.
+"""The frontmatter of a SKILL.md, for whoever reads guides as they are found.
 
-Frontmatter that is no YAML, most often because of a colon in a description, is read with such texts in quotes; where that does not help,
+What is no YAML, most often because of a colon in a description, is read with such texts in quotes; where that does not help,
 line by line. What was worked around is told.
 """
 
@@ -8,35 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from realitygap import document as documents
 from realitygap.document import Document
 from realitygap.errors import InputError
-from realitygap.guides import MAX_GUIDE_BYTES, read_frontmatter, read_plain, split_frontmatter
+from realitygap.guide_files import GuideText, parse_head
 
 _KEY = re.compile(r"^(?P<indent>[ \t]*)(?P<key>[A-Za-z_][\w.-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?$")
 _PLAIN = re.compile(r"^(?P<key>[A-Za-z][\w-]*:[ \t]+)(?P<value>[^\s\"'\[{|>&*!#][^\n]*|[`@%&*!][^\n]*)$")
 _BLOCK = re.compile(r"^[|>][+-]?\d?$")
-_LINE_END = re.compile(r"\r\n|\r|\n")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GuideText:
-    """A guide as text."""
-
-    text: str
-    """All of it, every line ended by a line feed."""
-    head: str | None
-    """The frontmatter; None where there is none."""
-    body: str
-    """What follows, with its line ends as in the file."""
-    body_line: int
-    whole: bool
-    """False where the file is larger than MAX_GUIDE_BYTES, and this is its beginning."""
-    problems: tuple[str, ...]
-    """What was worked around, one line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,38 +61,17 @@ class Frontmatter:
         return "it was read line by line" if self.document is None else "it was read with its texts in quotes"
 
 
-def read_text(path: Path) -> GuideText:
-    """Reads a guide. Raises InputError where it cannot be read at all; one that is too large is read in part."""
-    raw, whole = read_plain(path, MAX_GUIDE_BYTES)
-    problems = []
+def parse_frontmatter(guide: GuideText) -> Frontmatter:
+    """Reads the frontmatter, of a guide that has some. Raises nothing: what is no YAML is mended, or read line by line."""
+    head = (guide.head or "").replace("\0", "\ufffd")
     try:
-        written = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        written = raw.decode("utf-8", "replace")
-        problems.append(f"byte {error.start} is not UTF-8; such bytes became U+FFFD")
-    if "\0" in written:
-        written = written.replace("\0", "\ufffd")
-        problems.append("it holds NUL characters, which became U+FFFD")
-    written = written.removeprefix("\ufeff")
-    text = _LINE_END.sub("\n", written) if "\r" in written else written
-    head, body_line = split_frontmatter(text)
-    start = 0
-    for _ in range(body_line - 1):
-        match = _LINE_END.search(written, start)
-        start = match.end() if match else len(written)
-    return GuideText(text=text, head=head, body=written[start:], body_line=body_line, whole=whole, problems=tuple(problems))
-
-
-def parse_frontmatter(head: str, path: Path) -> Frontmatter:
-    """Reads the frontmatter. Raises nothing: what is no YAML is mended, or read line by line."""
-    try:
-        return Frontmatter(document=read_frontmatter(head, path))
+        return Frontmatter(document=guide.document if head == guide.head else parse_head(head, guide.path))
     except InputError as error:
         problem, line = error.message, (error.line if isinstance(error, documents.LocatedError) else None) or 1
     repaired = "\n".join(_quoted(one) for one in head.split("\n"))
     if repaired != head:
         try:
-            return Frontmatter(document=read_frontmatter(repaired, path), problem=problem, line=line)
+            return Frontmatter(document=parse_head(repaired, guide.path), problem=problem, line=line)
         except InputError:
             pass
     return Frontmatter(document=None, entries=tuple(_line_by_line(head)), problem=problem, line=line)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from realitygap import guides
 from realitygap.document import Document, shown_path
 from realitygap.errors import InputError
-from realitygap.guides import MAX_GUIDE_BYTES, conformance
+from realitygap.guide_files import MAX_GUIDE_BYTES, GuideText, read_text
 from realitygap_plugins.triads.claims import Claim, Cut, Declaration, SkillRecord
-from realitygap_plugins.triads.frontmatter import Frontmatter, GuideText, parse_frontmatter, read_text
+from realitygap_plugins.triads.frontmatter import Frontmatter, parse_frontmatter
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.prose import body_trits, find_claims
 from realitygap_plugins.triads.text import Text
@@ -34,35 +38,36 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         path: the SKILL.md.
         owner: name of the skill where a manifest gives it; else the frontmatter's `name`, else the folder's.
     """
-    shown = shown_path(path)
-    folder = path.resolve().parent.name if path.parent.name in ("", "..") else path.parent.name
+    folder = os.path.basename(os.path.dirname(path))
+    folder = path.resolve().parent.name if folder in ("", "..") else folder
     try:
         guide = read_text(path)
     except InputError as error:
-        record = SkillRecord(name=owner or folder, path=shown, problems=(str(error).split("\n")[0],))
+        record = SkillRecord(name=owner or folder, path=shown_path(path), problems=(str(error).split("\n")[0],))
         return GuideReading(record=record, claims=(), uris=())
+    shown = guide.shown
     problems = [f"{shown}: {problem}" for problem in guide.problems]
     text = Text(guide.text)
     found: list[Declaration] = []
-    violations: tuple[str, ...] = ()
+    conformance: Callable[[], tuple[str, ...]] = tuple
     written: Any = None
     color: Any = None
     if guide.head is None:
-        violations = ("RG301 there is no frontmatter",)
+        conformance = partial(tuple, ["RG301 there is no frontmatter"])
     else:
-        frontmatter = parse_frontmatter(guide.head, path)
+        frontmatter = parse_frontmatter(guide)
         document, problem = frontmatter.document, frontmatter.problem
         if problem:
-            violations = (problem,)
+            conformance = partial(tuple, [problem])
             problems.append(f"{shown}: the frontmatter is not valid YAML ({problem}); {frontmatter.workaround}")
         if document is not None and not isinstance(document.data, dict):
-            violations = ("RG301 the frontmatter is no mapping of keys to values",)
+            conformance = partial(tuple, ["RG301 the frontmatter is no mapping of keys to values"])
         else:
             found += _trits(frontmatter, shown)
             source = frontmatter.values if document is None else document.data
             written, color = source.get("name"), source.get("color")
             if document is not None and not problem:
-                violations = tuple(f"{one.rule} {one.message}" for one in conformance(document, path.parent) if one.severity == "error")
+                conformance = partial(_violations, document, path)
     name = owner or (written.strip() if isinstance(written, str) and written.strip() else folder)
     for told in body_trits(text, first=guide.body_line, name=name):
         source = "injected" if told.injected else "body"
@@ -75,9 +80,13 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         declarations=tuple(found),
         problems=tuple(problems),
         color=color if isinstance(color, str) else None,
-        violations=violations,
+        conformance=conformance,
     )
     return GuideReading(record=record, claims=claims, uris=uris, cuts=cuts_of(text, guide, shown))
+
+
+def _violations(document: Document, path: Path) -> tuple[str, ...]:
+    return tuple(f"{one.rule} {one.message}" for one in guides.conformance(document, path.parent) if one.severity == "error")
 
 
 def cuts_of(text: Text, guide: GuideText, shown: str) -> tuple[Cut, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from realitygap.guides import GUIDES
+from realitygap.guide_files import GUIDES
 from realitygap_plugins.triads.collection import MANIFEST
 from realitygap_plugins.triads.importing import Imported, Plan
 from realitygap_plugins.triads.wild_guide import write_guide, yaml_text

@@ -16,7 +16,8 @@ from typing import Any
 
 from realitygap.document import shown_path
 from realitygap.errors import InputError
-from realitygap.guides import GUIDES, KEYS, NAME
+from realitygap.guide_files import GUIDES
+from realitygap.guides import KEYS, NAME
 from realitygap_plugins.triads.claims import Claim, SkillRecord
 from realitygap_plugins.triads.collection import MANIFEST, Collection
 from realitygap_plugins.triads.gf3 import signed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, read_assertions
 from realitygap_plugins.triads.claims import Assertion, Member
@@ -27,14 +27,15 @@ _BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
 _MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?")
 _TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
+_STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
+"""What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
 
 
 _SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
-@dataclass(frozen=True)
-class RawClaim:
+class RawClaim(NamedTuple):
     """A group found in a line, before it is given its place."""
 
     members: tuple[Member, ...]
@@ -51,7 +52,7 @@ def named_groups(text: str) -> Iterator[RawClaim]:
     A group joined by commas, and one of bare names, count only with something said of them. A bare name is a member only beside ⊗,
     because + and → join all kinds of words.
     """
-    if "⊗" not in text and len(_TRITS.findall(text)) < 2:
+    if "⊗" not in text and (not _STATED_MEMBER.search(text) or len(_TRITS.findall(text)) < 2):
         return
     position = 0
     while first := _MEMBER.search(text, position):

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups
 from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.sums import anonymous_groups
+from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
-ANCHORS = ("⊗", "⊕", "⊖", "○", "(+", "(-", "(−", "(–", "(0", "(1", "(PLUS", "(MINUS", "(ERGODIC", "[+]", "Σ", "∑", "≡", "mod 3", "GF(3)")
-"""Every line with a claim contains one of these, or carries on one that does."""
+MARKS = (
+    *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
+    re.compile(r"\((?:[-+−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
+)
+"""Every line with a claim holds one of these, or carries on one that does."""
 MAX_CLAIMS = 2_000
 """Claims read in one file."""
 MAX_JOINED = 200
 """Lines of one statement. A longer one is left out, because half of it would be another."""
 
 _SUMMAND = re.compile(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
-_CARRIES_ON = re.compile(r"(?:⊗|⊕|[+]|→|×)\s*$")
+_CARRIES_ON = frozenset("⊗⊕+→×")
+_MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
 _CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _BRANCH = re.compile(r"[\s│|├└─]*")
 _TRIT_LINE = re.compile(
@@ -39,8 +43,7 @@ _TEMPLATE = re.compile(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
 _SDF = re.compile(r"\bSDF\.Ch[0-9]+")
 
 
-@dataclass(frozen=True)
-class BodyTrit:
+class BodyTrit(NamedTuple):
     """A `Trit: x` line."""
 
     text: str
@@ -57,7 +60,7 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
     frontmatter of the skill, whose `name` it gives: other code has trits of its own.
     """
     found = []
-    for number in text.lines_with(("Trit", "TRIT", "trit:")):
+    for number in text.lines_with("Trit", "TRIT", "trit:"):
         if number < first:
             continue
         match = _TRIT_LINE.match(text.line(number)) or _YAML_TRIT.match(text.line(number))
@@ -101,8 +104,7 @@ def _written_by_a_tool(text: Text, number: int, label: str) -> bool:
     return label.startswith("Skill") and any(_SDF.search(text.line(number - above)) for above in range(1, 9))
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One line, or several that carry one statement."""
 
     text: str
@@ -111,13 +113,15 @@ class Statement:
 
     def line_at(self, position: int) -> int:
         """The line that a position in `text` is from."""
+        if len(self.starts) == 1:
+            return self.starts[0][1]
         return next(line for start, line in reversed(self.starts) if start <= position)
 
 
 def statements(text: Text) -> Iterator[Statement]:
     """The lines that can hold a claim, joined where one ends in a separator or the next begins with one."""
     done = 0
-    for number in text.lines_with(ANCHORS):
+    for number in text.lines_with(*MARKS):
         if number <= done:
             continue
         first = number
@@ -153,11 +157,18 @@ def _too_long(text: Text, first: int, last: int) -> str:
 
 
 def _joins(line: str, following: str) -> bool:
-    if not following.strip() or not line.strip() or line.lstrip().startswith(("#", "```")) or following.lstrip().startswith(("#", "```")):
+    # Of most lines their last and first characters say that they do not.
+    carries_on = line.rstrip()[-1:] in _CARRIES_ON
+    if not carries_on and following.lstrip()[:1] not in _MAY_CARRY_ON:
         return False
-    if line.lstrip().startswith("|"):
+    if (
+        not following.strip()
+        or not line.strip()
+        or line.lstrip().startswith(("#", "```", "|"))
+        or following.lstrip().startswith(("#", "```"))
+    ):
         return False
-    return bool(_CARRIES_ON.search(line) and _has_trit(line)) or bool(_CARRIED_ON.match(following) and _has_trit(line))
+    return (carries_on or _CARRIED_ON.match(following) is not None) and _has_trit(line)
 
 
 def _has_trit(line: str) -> bool:
@@ -174,9 +185,12 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         named = list(named_groups(statement.text))
         taken = [(raw.start, raw.end) for raw in named]
         for raw in (*named, *anonymous_groups(statement.text, taken)):
-            found.append((statement.line_at(raw.start), statement.line_at(max(raw.start, raw.end - 1)), raw))
-    headers = [number for number in text.lines_with(tables.ANCHORS) if "|" in text.line(number)]
-    for table in tables.table_groups(text, headers):
+            line = statement.line_at(raw.start)
+            if raw.members:
+                found.append((line, statement.line_at(max(raw.start, raw.end - 1)), raw))
+            else:
+                text.cut(line, f"a sum of more than {MAX_MEMBERS:,} trits")
+    for table in tables.table_groups(text):
         # The sum below a table, written out, is the table's claim and not another one.
         found = [one for one in found if not (one[2].form == "numbers" and table.line < one[0] <= table.end and _same(one[2], table.claim))]
         found.append((table.line, table.end, table.claim))

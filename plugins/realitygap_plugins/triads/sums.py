@@ -10,7 +10,7 @@ from realitygap_plugins.triads.claims import Member
 from realitygap_plugins.triads.members import RawClaim
 
 MAX_MEMBERS = 1000
-"""Larger multiplicities are no groups of skills."""
+"""Trits of one sum. Of a longer one it is only told that it is not read."""
 
 _TERM_TEXT = (
     rf"(?:(?P<count>[0-9]{{1,4}})\s?[×x·*]?\s?(?=\())?"
@@ -19,9 +19,10 @@ _TERM_TEXT = (
 _TERM = re.compile(_TERM_TEXT)
 _FIRST = re.compile(rf"(?<![\w.^]){_TERM_TEXT}")
 _PLUS = re.compile(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
+_TWO = re.compile(rf"[01]\s*\)?\s*(?:[+⊗]|{DASH})")
 _ABOUT_TRITS = re.compile(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
 _SAID = re.compile(r"\s*\)?\s*(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
-_RELATIONS = "=≡≢≠⊢→⇒"
+_RELATION = re.compile(r"[=≡≢≠⊢→⇒]")
 _CLOSE = re.compile(r"\s*\)")
 _SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
 _OPERATOR = re.compile(rf"(?:[+⊗×*/^]|{DASH})\s*\Z")
@@ -30,10 +31,13 @@ _OPERATOR = re.compile(rf"(?:[+⊗×*/^]|{DASH})\s*\Z")
 def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawClaim]:
     """Sums of at least two trits of which something is said. `taken` are the parts of the text that named groups use.
 
-    Only what is written as trits counts, with a sign in brackets or with a word about them beside: `1 + 1 = 2` is no claim.
+    Only what is written as trits counts, with a sign in brackets or with a word about them beside: `1 + 1 = 2` is no claim. A sum of more
+    than MAX_MEMBERS has no members.
     """
+    if not _TWO.search(text):
+        return
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
-    if not any(mark in outside for mark in _RELATIONS) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
+    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
         return
     position = 0
     while first := _FIRST.search(text, position):
@@ -50,10 +54,10 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
         close = _CLOSE.match(text, end)
         assertions, stop = read_assertions(text, close.end() if close else end)
         position = max(stop, end)
-        if not assertions or len(trits) > MAX_MEMBERS:
+        if not assertions:
             continue
         if _SIGNED.search(text, at, end) or _ABOUT_TRITS.search(text):
-            members = tuple(Member(name="", trit=trit) for trit in trits)
+            members = tuple(Member(name="", trit=trit) for trit in trits) if len(trits) <= MAX_MEMBERS else ()
             yield RawClaim(members, assertions, text[at:position].strip(), "numbers", at, position)
 
 
@@ -65,11 +69,12 @@ def _terms(text: str, position: int) -> tuple[list[int], int, int]:
     sign = 1
     while term := _TERM.match(text, position):
         number = integer(term["inner"] or term["plain"])
-        trits += [sign * number] * min(int(term["count"] or 1), MAX_MEMBERS + 1)
+        if len(trits) <= MAX_MEMBERS:
+            trits += [sign * number] * min(int(term["count"] or 1), MAX_MEMBERS + 1)
         written += 1
         end = term.end()
         separator = _PLUS.match(text, end)
-        if separator is None or len(trits) > MAX_MEMBERS:
+        if separator is None:
             break
         sign = -1 if separator["minus"] else 1
         position = separator.end()

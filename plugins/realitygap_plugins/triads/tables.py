@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, read_assertions
 from realitygap_plugins.triads.claims import Assertion, Member
@@ -13,8 +13,10 @@ from realitygap_plugins.triads.members import RawClaim
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
-ANCHORS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
-"""Words of a header that can begin such a table."""
+_RULE = re.compile(r"\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)[-|:+ \t]*(?=\n|\Z)")
+"""The line below a header: `|---|:-:|`."""
+_WORDS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
+"""Of which a header has one."""
 SUM_WITHIN = 3
 """Lines below a table in which its sum may stand."""
 MAX_ROWS = 2_000
@@ -35,12 +37,12 @@ _SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b"
 _CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(?:not|un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)", re.IGNORECASE)
 _CLEAN = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
+_MARKUP = re.compile(r"[`*_\[]")
 _CONDITION = re.compile(r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|must|should|needs? to)\b", re.IGNORECASE)
 _LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
 
 
-@dataclass(frozen=True)
-class TableClaim:
+class TableClaim(NamedTuple):
     """A group found in a table, with its lines."""
 
     claim: RawClaim
@@ -48,11 +50,11 @@ class TableClaim:
     end: int
 
 
-def table_groups(text: Text, candidates: Iterable[int]) -> Iterator[TableClaim]:
-    """Groups in the tables whose header is one of the candidate lines."""
-    for number in candidates:
+def table_groups(text: Text) -> Iterator[TableClaim]:
+    """Groups in the tables of a text."""
+    for number in text.numbers([match.start() for match in _RULE.finditer(text.text)]):
         header = text.line(number)
-        if header.count("|") < 2 or not _is_rule(text.line(number + 1)):
+        if header.count("|") < 2 or not any(word in header for word in _WORDS):
             continue
         cells = _cells(header)
         rows = list(_rows(text, number + 2))
@@ -210,7 +212,10 @@ def _rows(text: Text, number: int) -> Iterator[tuple[int, list[str]]]:
 
 def _cells(line: str) -> list[str]:
     stripped = line.strip().strip("│").strip()
-    parts = _CELL.split(stripped.removeprefix("|").removesuffix("|"))
+    bare = stripped.removeprefix("|").removesuffix("|")
+    parts = _CELL.split(bare) if "\\" in bare else bare.split("|")
+    if not _MARKUP.search(bare):
+        return [part.strip() for part in parts]
     return [_CLEAN.sub(lambda match: match[1] or "", part.strip()).strip() for part in parts]
 
 

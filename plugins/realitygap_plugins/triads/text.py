@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 MAX_LINE = 20_000
 """Characters of a line that are looked at. Longer lines are data that somebody pasted."""
 
 MAX_LINES = 10_000
 """Lines of one file that are looked at for one mark. No guide has as many; generated data has."""
+
+Mark = str | re.Pattern[str]
+"""What a line is looked at for. A pattern begins with a character that stands for itself, so that it is found as fast as a text."""
 
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
@@ -25,8 +27,7 @@ _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdow
 _INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What holds from one line up to the next change."""
 
     heading: str = ""
@@ -51,9 +52,14 @@ class Text:
         # Not `splitlines`, which also splits at form feeds and the like, where no editor counts a line.
         return self.text.split("\n")
 
+    @cached_property
+    def _short(self) -> list[str]:
+        """The lines, at most `MAX_LINE` characters of each."""
+        return self.lines if len(self.text) <= MAX_LINE else [line[:MAX_LINE] for line in self.lines]
+
     def line(self, number: int) -> str:
         """A line, at most `MAX_LINE` characters of it; empty outside the text."""
-        return self.lines[number - 1][:MAX_LINE] if 1 <= number <= len(self.lines) else ""
+        return self._short[number - 1] if 1 <= number <= len(self.lines) else ""
 
     def cut(self, line: int, why: str) -> None:
         """Notes that something is left out from a line on."""
@@ -68,30 +74,31 @@ class Text:
         starts, states = self._surroundings
         return states[bisect_right(starts, number) - 1]
 
-    def lines_with(self, anchors: Iterable[str]) -> list[int]:
-        """Numbers of the lines that contain one of the substrings, in order."""
+    def lines_with(self, *marks: Mark) -> list[int]:
+        """Numbers of the lines that hold one of the marks, in order."""
         text = self.text
         positions: list[int] = []
-        for anchor in anchors:
-            at, most = text.find(anchor), len(positions) + MAX_LINES
+        for mark in marks:
+            at, most = _find(text, mark, 0), len(positions) + MAX_LINES
             while at >= 0:
                 if len(positions) == most:
-                    self.cut(text.count("\n", 0, at) + 1, f"more than {MAX_LINES:,} lines hold '{anchor}'")
+                    shown = mark if isinstance(mark, str) else text[at]
+                    self.cut(text.count("\n", 0, at) + 1, f"more than {MAX_LINES:,} lines hold '{shown}'")
                     break
                 positions.append(at)
                 end = text.find("\n", at)
-                at = text.find(anchor, end) if end >= 0 else -1
-        return self._numbers(positions)
+                at = _find(text, mark, end) if end >= 0 else -1
+        return self.numbers(positions)
 
-    def _numbers(self, positions: list[int]) -> list[int]:
-        found: list[int] = []
-        number, last = 1, 0
+    def numbers(self, positions: list[int]) -> list[int]:
+        """The lines of these positions, each once, in order."""
+        count, number, last = self.text.count, 1, 0
+        found: dict[int, None] = {}
         for position in sorted(positions):
-            number += self.text.count("\n", last, position)
+            number += count("\n", last, position)
             last = position
-            if not found or found[-1] != number:
-                found.append(number)
-        return found
+            found[number] = None
+        return list(found)
 
     @cached_property
     def _surroundings(self) -> tuple[list[int], list[Surroundings]]:
@@ -133,4 +140,12 @@ class Text:
             while at >= 0:
                 positions.append(at + offset)
                 at = text.find(anchor, at + len(anchor))
-        return self._numbers(positions)
+        return self.numbers(positions)
+
+
+def _find(text: str, mark: Mark, start: int) -> int:
+    """Where a mark comes next; -1 where it does not."""
+    if isinstance(mark, str):
+        return text.find(mark, start)
+    match = mark.search(text, start)
+    return match.start() if match else -1

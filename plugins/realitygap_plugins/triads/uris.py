@@ -46,7 +46,7 @@ class SkillUri:
 def find_uris(text: Text, *, path: str, owner: str | None = None) -> list[SkillUri]:
     """Every `skill://` address in the text. Addresses with a template in them (`skill://{name}`) are passed over."""
     found = []
-    for number in text.lines_with((ANCHOR,)):
+    for number in text.lines_with(ANCHOR):
         line = text.line(number)
         for match in _URI.finditer(line):
             following = line[match.end() : match.end() + 1]

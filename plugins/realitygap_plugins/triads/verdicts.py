@@ -9,9 +9,8 @@ truth        does what is said of the group hold for those trits? "needs +1" is 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from realitygap_plugins.triads.claims import Assertion, Claim, Member, SkillRecord, repeated
 from realitygap_plugins.triads.gf3 import TRITS, advice, balanced_residue, completing_trit, group_sum, is_balanced, signed
@@ -23,8 +22,7 @@ Truth = Literal["true", "false", "undetermined"]
 Fault = Literal["", "balance", "denial", "completion", "sum"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A claim with its four verdicts."""
 
     claim: Claim
@@ -42,12 +40,17 @@ class Verdict:
     places: tuple[str, ...]
     """Where the members declare their trits, as `contradictions` and `why` name it."""
     missing: tuple[str, ...]
+    wrong: tuple[Assertion, ...]
+    """What the claim says that does not hold."""
     fault: Fault
     """What a false claim is wrong about: it claims `balance`, makes a `denial` of it, names a wrong `completion`, or a wrong `sum`."""
-    why: str
-    """One line: what the arithmetic gives, and what is wrong."""
     mend: str = ""
     """One line: how to make a false claim true; empty for others."""
+
+    @property
+    def why(self) -> str:
+        """One line: what the arithmetic gives, and what is wrong."""
+        return _why(self.claim, self.trits, self.wrong, self.contradictions, self.missing)
 
     @property
     def reason(self) -> str:
@@ -102,7 +105,7 @@ class Judge:
         complete = len(known) == len(trits) and bool(trits)
         contradictions = _contradictions(claim, skills)
         missing = tuple(dict.fromkeys(m.name for m in claim.members if m.name and not m.placeholder and m.name not in skills))
-        wrong = [assertion for assertion in claim.assertions if complete and not _holds(assertion, known)]
+        wrong = tuple([one for one in claim.assertions if not _holds(one, known)]) if complete else ()
         truth: Truth = "undetermined" if not complete or not claim.assertions else "false" if wrong else "true"
         fault: Fault = _FAULTS[wrong[0].kind] if wrong else ""
         arithmetic = _arithmetic(trits)
@@ -118,8 +121,8 @@ class Judge:
             contradictions=contradictions,
             places=tuple(d.place for m in claim.members if m.name in skills for d in skills[m.name].authored) if contradictions else (),
             missing=missing,
+            wrong=wrong,
             fault=fault,
-            why=_why(claim, trits, wrong, contradictions, missing),
             mend=self._mend(claim, known, wrong[0]) if wrong else "",
         )
 

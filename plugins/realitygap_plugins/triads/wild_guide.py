@@ -15,8 +15,9 @@ from typing import Any
 
 from realitygap.document import shown_path
 from realitygap.errors import InputError
-from realitygap.guides import KEYS, MAX_GUIDE_BYTES
-from realitygap_plugins.triads.frontmatter import parse_frontmatter, read_text
+from realitygap.guide_files import MAX_GUIDE_BYTES, read_text
+from realitygap.guides import KEYS
+from realitygap_plugins.triads.frontmatter import parse_frontmatter
 
 
 @dataclass(kw_only=True)
@@ -46,11 +47,11 @@ def read_wild_guide(path: Path) -> WildGuide:
     told = read_text(path)
     if not told.whole:
         raise InputError(f"larger than {MAX_GUIDE_BYTES // 1024**2} MiB, which no guide is", where=shown_path(path))
-    guide = WildGuide(path=path, body=told.body, problems=list(told.problems))
+    guide = WildGuide(path=path, body=told.written_body, problems=list(told.problems))
     if told.head is None:
         guide.problems.append("it has no frontmatter")
         return guide
-    frontmatter = parse_frontmatter(told.head, path)
+    frontmatter = parse_frontmatter(told)
     guide.values = frontmatter.values
     if frontmatter.problem:
         guide.problems.append(f"the frontmatter is not YAML (line {frontmatter.line}: {frontmatter.problem}); {frontmatter.workaround}")
