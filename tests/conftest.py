@@ -9,20 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workbench import Bench
-
-QUICK_TO_COMPILE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
-"""Few of the compiler's optimisations: nearly all the time of a test of JAX is compiling, and this halves it."""
+from workbench import QUICK, Bench
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One JAX compilation cache a session, for child processes too, and quick compiling: the same small programs are used by many tests."""
+    """One JAX compilation cache a session, for child processes too: the same small programs are compiled by many tests. And `QUICK`."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="jax-cache-")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    for name, value in QUICK_TO_COMPILE.items():
+    for name, value in QUICK.items():
         os.environ.setdefault(name, value)
 
 
