@@ -14,13 +14,6 @@ from realitygap_core import robots
 from realitygap_core.errors import unknown
 from realitygap_core.task import Task, compile_task
 
-QUICK_TO_COMPILE: dict[str, str | bool | int | float] = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-}
-"""Options for `jax.jit` of a step of MJX, whose time in tests is nearly all compiling: a third of it."""
-
 _MANIFEST = Path(__file__).parents[1] / "plugins/realitygap_plugins/ksim/plugin.yaml"
 
 

@@ -11,6 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false", "OPENBLAS_NUM_THREADS": "1"}
+"""Settings of tests. Nearly all the time of one of JAX is compiling, which few optimisations halve; threads of OpenBLAS wait busily for
+each other, a multiple of what small matrices cost, while the other worker needs the core."""
+
+
 CODE = '''
 import os, sys, time
 from pathlib import Path

@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.types import ImageContent
-from workbench import skills
+from workbench import QUICK, skills
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -33,7 +35,35 @@ PROMISED = {
 }  # fmt: skip
 
 
-def test_the_main_job_keeps_every_promise_of_its_document(main_job: Any) -> None:
+@dataclass(frozen=True)
+class Job:
+    """A finished command."""
+
+    home: Path
+    """Where its runs lie."""
+    document: dict[str, Any]
+    """What it printed on stdout: one JSON document."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimised() -> Iterator[None]:
+    """Here programs are what they are for a user."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in QUICK:
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The main job on the embedded default, run once."""
+    home = tmp_path_factory.mktemp("main-job")
+    done = skills(home, "run", "entropy-sim2real", "--json")
+    assert done.returncode == 0, done.stderr
+    return Job(home, json.loads(done.stdout))
+
+
+def test_the_main_job_keeps_every_promise_of_its_document(main_job: Job) -> None:
     document = main_job.document
     assert set(document) == {"run", "skill", "status", "seconds", "cached", "outputs", "artifacts", "warnings", "error"}
     assert document["status"] == "done"
@@ -41,7 +71,7 @@ def test_the_main_job_keeps_every_promise_of_its_document(main_job: Any) -> None
     assert set(document["outputs"]) >= PROMISED
 
 
-def test_the_gap_on_logs_not_used_for_fitting_falls_below_the_bar(main_job: Any) -> None:
+def test_the_gap_on_logs_not_used_for_fitting_falls_below_the_bar(main_job: Job) -> None:
     outputs = main_job.document["outputs"]
     assert outputs["gap_nominal"]["theta"]["rmse"] == pytest.approx(0.50, abs=0.01)
     assert outputs["gap_nominal"]["alpha"]["rmse"] == pytest.approx(0.41, abs=0.01)
@@ -55,7 +85,7 @@ def test_the_gap_on_logs_not_used_for_fitting_falls_below_the_bar(main_job: Any)
     assert outputs["entropy_after"] < outputs["entropy_before"]
 
 
-def test_the_policy_swings_up_and_balances_on_fresh_draws(main_job: Any) -> None:
+def test_the_policy_swings_up_and_balances_on_fresh_draws(main_job: Job) -> None:
     outputs = main_job.document["outputs"]
     assert outputs["trials"] == 256
     assert outputs["success_rate"] >= 0.9
@@ -63,7 +93,7 @@ def test_the_policy_swings_up_and_balances_on_fresh_draws(main_job: Any) -> None
     assert low <= outputs["success_rate"] <= high
 
 
-def test_the_pseudo_real_robot_is_judged_apart_and_its_rate_is_reported_with_its_interval(main_job: Any) -> None:
+def test_the_pseudo_real_robot_is_judged_apart_and_its_rate_is_reported_with_its_interval(main_job: Job) -> None:
     pseudo_real = main_job.document["outputs"]["pseudo_real"]
     assert pseudo_real["trials"] == 64
     low, high = pseudo_real["success_interval"]
@@ -72,7 +102,7 @@ def test_the_pseudo_real_robot_is_judged_apart_and_its_rate_is_reported_with_its
     assert pseudo_real["success_rate"] * 64 + sum(pseudo_real["failures"].values()) == pytest.approx(64)
 
 
-def test_no_claim_about_the_trits_of_the_pipeline_is_false(main_job: Any) -> None:
+def test_no_claim_about_the_trits_of_the_pipeline_is_false(main_job: Job) -> None:
     outputs = main_job.document["outputs"]
     trits = {row["step"]: row["trit"] for row in outputs["step_trits"]}
     # import, identify and adapt coordinate, randomize and train generate, the other five validate: 0 + 2 - 5.
@@ -82,7 +112,7 @@ def test_no_claim_about_the_trits_of_the_pipeline_is_false(main_job: Any) -> Non
     assert [verdict["claim"] for verdict in outputs["triads"] if verdict["truth"] == "false"] == []
 
 
-def test_the_domain_is_no_narrower_than_the_intervals_of_the_identification(main_job: Any) -> None:
+def test_the_domain_is_no_narrower_than_the_intervals_of_the_identification(main_job: Job) -> None:
     from realitygap.document import load
     from realitygap_core.domain import Domain
 
@@ -96,7 +126,7 @@ def test_the_domain_is_no_narrower_than_the_intervals_of_the_identification(main
         assert at_zero or low <= parameter["low"] + max(1e-12, 1e-6 * abs(parameter["low"])), name
 
 
-def test_running_it_again_is_a_hit_in_every_step_and_changes_nothing(main_job: Any) -> None:
+def test_running_it_again_is_a_hit_in_every_step_and_changes_nothing(main_job: Job) -> None:
     again = json.loads(skills(main_job.home, "run", "entropy-sim2real", "--json").stdout)
     assert again["cached"] is True
     for name in ("gap_identified", "parameters", "success_rate", "diagnosis"):
@@ -148,7 +178,7 @@ def test_a_picture_that_cannot_be_decoded_is_seen_as_broken(browser: str, tmp_pa
     assert sizes_in_a_browser(browser, page, tmp_path)[0]["images"] == [12, 0]
 
 
-def test_the_report_has_the_curves_the_rewards_and_a_film_of_the_policy(main_job: Any) -> None:
+def test_the_report_has_the_curves_the_rewards_and_a_film_of_the_policy(main_job: Job) -> None:
     text = Path(main_job.document["outputs"]["report"]).read_text(encoding="utf-8")
     train, validate = (re.search(rf'<section id="{step}">.*?</section>', text, re.DOTALL) for step in ("train", "validate"))
     assert train
@@ -158,7 +188,7 @@ def test_the_report_has_the_curves_the_rewards_and_a_film_of_the_policy(main_job
     assert 'src="data:image/gif;base64,' in validate[0]
 
 
-def test_the_report_shows_its_plots_in_a_browser(main_job: Any, browser: str, tmp_path: Path) -> None:
+def test_the_report_shows_its_plots_in_a_browser(main_job: Job, browser: str, tmp_path: Path) -> None:
     text = Path(main_job.document["outputs"]["report"]).read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)=["']https?:""", text), "the report must not load anything"
     sizes, shown = sizes_in_a_browser(browser, text, tmp_path)
@@ -201,7 +231,7 @@ def _belongs(process: Path, home: Path) -> bool:
         return False
 
 
-def test_an_assistant_closes_the_gap_through_run_handles(main_job: Any) -> None:
+def test_an_assistant_closes_the_gap_through_run_handles(main_job: Job) -> None:
     # In the home of the main job: what precedes the training is a hit there, so this costs a short training alone.
     environment = {**os.environ, "REALITYGAP_HOME": str(main_job.home)}
     parameters = StdioServerParameters(command=sys.executable, args=["-m", "realitygap.cli", "serve"], env=environment)
@@ -267,7 +297,7 @@ def test_of_a_transcript_figures_and_run_ids_may_differ_and_words_may_not() -> N
     assert shape("`run_status` 3") != shape("`run_result` 3")
 
 
-def test_the_transcript_in_the_documentation_is_what_the_assistant_makes_of_real_calls(main_job: Any) -> None:
+def test_the_transcript_in_the_documentation_is_what_the_assistant_makes_of_real_calls(main_job: Job) -> None:
     # In the home of the main job, and after the test before: what precedes the second training is a hit there.
     done = subprocess.run(
         [sys.executable, str(ASSISTANT), "--env-steps", "20000", "--trials", "8"],

@@ -7,7 +7,6 @@ import mujoco
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from taskbench import QUICK_TO_COMPILE
 
 from realitygap_core import robots
 from realitygap_core.engines import mjx
@@ -88,7 +87,7 @@ def test_both_engines_give_the_same_second_with_contacts_and_drawn_parameters(na
         state, ctrl = begun(robot.model, 2)
         c_engine, mjx_engine = MujocoEngine(robot.model, threads=1), MjxEngine(robot.model, examples=models)
         one = c_engine.step(models, state, ctrl)
-        other = jax.jit(mjx_engine.step, compiler_options=QUICK_TO_COMPILE)(mjx.stack(robot.model, models), state, ctrl)
+        other = jax.jit(mjx_engine.step)(mjx.stack(robot.model, models), state, ctrl)
         for field in ("time", "qpos", "qvel", "act", "ctrl", "sensordata"):
             tolerance = DRY.get(name, TOLERANCE)
             assert_allclose(getattr(other, field), getattr(one, field), atol=tolerance, rtol=tolerance, err_msg=field)
@@ -120,7 +119,7 @@ def test_a_servo_at_the_limit_of_its_force_is_damped_alike() -> None:
         ctrl = np.random.default_rng(1).uniform([-1, 0, -1], [1, 2, 1], (2, 10, 3)).repeat(25, axis=1)
         c_engine, mjx_engine = MujocoEngine(model, threads=1), MjxEngine(model)
         one = c_engine.step([model] * 2, state, ctrl)
-        other = jax.jit(mjx_engine.step, compiler_options=QUICK_TO_COMPILE)({}, state, ctrl)
+        other = jax.jit(mjx_engine.step)({}, state, ctrl)
         states, _ = c_engine.rollout([model] * 2, state, ctrl)
         c_engine.close()
     forces_sn = np.array([data.actuator_force for data in evaluated(model, states[0], ctrl[0])])

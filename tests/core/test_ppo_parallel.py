@@ -62,7 +62,7 @@ print(json.dumps(out))
 @pytest.mark.slow
 def test_two_devices_give_the_training_of_one_and_share_its_work():
     env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }

@@ -112,7 +112,6 @@ def test_mjx_takes_the_model_of_every_task_with_its_sensors(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_to_compile")
 @pytest.mark.parametrize("name", TASKS)
 def test_an_episode_is_finite_pays_within_its_weights_and_is_not_solved_by_doing_nothing(name: str) -> None:
     spec = task_spec(name)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from taskbench import QUICK_TO_COMPILE, Catalog
+from taskbench import Catalog
 
 from realitygap_core.environment import Environment
 from realitygap_core.robot import Robot
@@ -147,7 +147,7 @@ def environment(engine: str) -> Environment:
 
 def roll(env: Environment, steps: int) -> list[Any]:
     state = env.reset(jax.random.PRNGKey(7))
-    step = jax.jit(env.step, compiler_options=QUICK_TO_COMPILE) if env.pure else env.step
+    step = jax.jit(env.step) if env.pure else env.step
     seen = [jax.tree.map(np.asarray, env.observe(state))]
     rng = np.random.default_rng(0)
     for _ in range(steps):
@@ -157,7 +157,6 @@ def roll(env: Environment, steps: int) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_to_compile")
 def test_a_task_with_many_terms_is_the_same_on_both_engines_and_repeats():
     env = environment("mujoco")
     ours = roll(env, 35)

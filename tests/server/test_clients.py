@@ -25,8 +25,8 @@ PATIENCE_S = 300
 
 
 def training(number: int) -> dict[str, Any]:
-    """Arguments that no other client of these tests gives, so that nobody is answered from the cache."""
-    return {**TINY, "learning_rate": 0.001 + number * 1e-5}
+    """Arguments that no other client of these tests gives, so nobody is answered from the cache. All compile the same programs."""
+    return {**TINY, "seed": number}
 
 
 @pytest.fixture(scope="module")

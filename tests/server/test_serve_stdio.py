@@ -305,8 +305,19 @@ class Raw:
     """A client that writes and reads lines. Each line that it reads must be JSON-RPC."""
 
     def __init__(self, environment: dict[str, str]) -> None:
+        def reset() -> None:
+            # Under `nohup`, or in the background of a script, a process ignores these, and so do those that it starts.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
         self.process: Any = subprocess.Popen(
-            SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            SERVE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            preexec_fn=reset,
         )
         self.number = 0
 

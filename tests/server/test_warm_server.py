@@ -15,6 +15,7 @@ import pytest
 from mcp import Client
 
 from realitygap_server.bridge import Bridge
+from realitygap_server.listing import KeptList
 
 MOST_CPU_S, MOST_OF_THE_SDK = 1.5, 1.6
 CALLS = 30
@@ -113,6 +114,11 @@ def test_the_list_of_tools_is_made_once_and_is_the_same_each_time(tmp_path: Path
                 lists = [(await client.list_tools()).model_dump_json() for _ in range(2)]
             assert lists[0] == lists[1]
         assert made == 1
+        # What is kept is what the SDK makes of the answer: without the middleware that keeps it each request goes all the way.
+        assert isinstance(bridge.server.middleware.pop(), KeptList)
+        async with Client(bridge.server, mode=mode) as client:
+            assert (await client.list_tools()).model_dump_json() == lists[0]
+        assert made == 2
 
     anyio.run(talk)
 
