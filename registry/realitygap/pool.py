@@ -18,7 +18,9 @@ from realitygap.fence import VARIABLE, adopt, start_time, started, sweep
 from realitygap.protocol import Channel, StepOrder
 from realitygap.workspace import write_json
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "REALITYGAP_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMEXPR_NUM_THREADS", "REALITYGAP_THREADS")
+_LINEAR_ALGEBRA = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""One thread: on matrices as small as those of a robot several wait for each other, busily, and keep simulations from the cores."""
 
 
 @dataclass(eq=False)
@@ -158,6 +160,7 @@ def environment(outer: Mapping[str, str], run_id: str, home: Path, jobs: int) ->
     share = str(threads(jobs))
     defaults: dict[str, Any] = {
         **dict.fromkeys(_THREAD_VARIABLES, share),
+        **dict.fromkeys(_LINEAR_ALGEBRA, "1"),
         "MPLBACKEND": "Agg",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "JAX_COMPILATION_CACHE_DIR": str(home / "jax-cache"),

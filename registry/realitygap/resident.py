@@ -5,7 +5,7 @@ Only the processes are not new, so that a quick skill answers at once and a simu
 them has gone, they finish the run that they have and end.
 
     keeper, over a socket pair: the folder and the arguments as JSON, the lock's descriptor beside it
-    resident:                   `t` when it has taken the run, `f` when it is free again
+    resident:                   `t` when it has taken the run, `e` when that has ended, `f` when it is free again
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HEAVY_NICE = 5
 """By how much a simulator yields to everything else on the machine: a training that takes all cores must not keep quick skills waiting."""
 _ANSWER_S, _START_S = 2.0, 30.0
 """Time to take a run, and to do so as a new process."""
-_TAKEN, _FREE = b"t", b"f"
+_TAKEN, _ENDED, _FREE = b"t", b"e", b"f"
 
 
 class Residents:
@@ -46,6 +46,8 @@ class Residents:
     def __init__(self, home: Path) -> None:
         self.home = home
         self._idle: dict[Kind, list[_Resident]] = {"light": [], "heavy": []}
+        self._told: dict[str, list[Callable[[], object]]] = {}
+        """Name of the folder of a run that a resident has, to whom to tell its end."""
         self._lock = threading.Lock()
         self.count = 0
         """Runs that a resident took."""
@@ -59,12 +61,21 @@ class Residents:
             return
         kind = kind_of(plan)
         for resident in self._candidates(kind):
+            with self._lock:
+                self._told[folder.name] = []
             if resident.run(folder, descriptor):
                 self.count += 1
                 os.close(descriptor)
-                threading.Thread(target=self._await_end, args=(resident, kind), daemon=True).start()
+                threading.Thread(target=self._await_end, args=(resident, kind, folder.name), daemon=True).start()
                 return
+            self._tell(folder.name)
         cold()
+
+    def at_end(self, run_id: str, tell: Callable[[], object]) -> None:
+        """Calls `tell`, from another thread, when a resident has ended that run; never where none has it."""
+        with self._lock:
+            if run_id in self._told:
+                self._told[run_id].append(tell)
 
     def prepare(self) -> None:
         """Has a light resident waiting, so that the first quick skill starts no process."""
@@ -106,9 +117,18 @@ class Residents:
         except OSError:  # no process can be made now; the run may still get one
             return None
 
-    def _await_end(self, resident: _Resident, kind: Kind) -> None:
+    def _tell(self, run_id: str) -> None:
+        with self._lock:
+            told = self._told.pop(run_id)
+        for tell in told:
+            with contextlib.suppress(RuntimeError):  # an event loop that has been closed
+                tell()
+
+    def _await_end(self, resident: _Resident, kind: Kind, run_id: str) -> None:
         self._hold_index()
-        if resident.ended() and resident.runs < MOST_RUNS:
+        ended = resident.says(_ENDED)
+        self._tell(run_id)
+        if ended and resident.says(_FREE) and resident.runs < MOST_RUNS:
             self._keep(resident, kind)
         else:
             resident.close()
@@ -161,11 +181,11 @@ class _Resident:
             self.close()
         return taken
 
-    def ended(self) -> bool:
-        """Waits for the end of the run; whether it can take another."""
+    def says(self, word: bytes) -> bool:
+        """Waits for its next word; whether it is this one."""
         self.socket.settimeout(None)
         try:
-            return self.socket.recv(1) == _FREE
+            return self.socket.recv(1) == word
         except OSError:
             return False
 
@@ -215,6 +235,8 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         forget_sources()
         pool.adopt(folder)
         Supervisor(folder, pool).run()
+        with contextlib.suppress(OSError):
+            keeper.send(_ENDED)
         signal.set_wakeup_fd(-1)
         pool.part()
         os.close(lock)

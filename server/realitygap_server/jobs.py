@@ -5,13 +5,14 @@ A run is owned by its own supervisor: it goes on when the call, the client or th
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ Report = Callable[[float, str], Awaitable[None]]
 """Gets the fraction done, 0 to 1, and what is going on."""
 
 _RUN_ID = re.compile(r"[0-9TZ-]{10,40}-[a-z2-7]{20,40}")
-_FIRST_POLL_S, _LAST_POLL_S, _POLL_SHARE = 0.0015, 0.25, 0.04
-"""Pause between two looks at a run: this share of the time that it has taken so far, within bounds."""
+_FIRST_POLL_S, _LAST_POLL_S, _POLL_SHARE = 0.02, 0.25, 0.04
+"""Pause between two looks at a run, of which the end of one that a resident has is told: this share of the time so far, within bounds."""
 _REPORT_EVERY_S = 1.0
 _WARM_UP_AFTER_S = 0.5
 
@@ -106,9 +107,13 @@ class Jobs:
         """Waits until the run has ended, at most so many seconds, reporting its progress."""
         began = anyio.current_time()
         reported, begun = began, -1.0
+        ended = anyio.Event()
+        self.residents.at_end(run_id, partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set))
         with anyio.move_on_after(seconds):
             while self.store.is_running(run_id):
-                await anyio.sleep(min(_LAST_POLL_S, max(_FIRST_POLL_S, _POLL_SHARE * (anyio.current_time() - began))))
+                pause = min(_LAST_POLL_S, max(_FIRST_POLL_S, _POLL_SHARE * (anyio.current_time() - began)))
+                with anyio.move_on_after(pause):
+                    await (anyio.sleep(pause) if ended.is_set() else ended.wait())
                 if report and anyio.current_time() - reported >= _REPORT_EVERY_S:
                     reported = anyio.current_time()
                     status = await self.status(run_id)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,6 +132,20 @@ def test_a_simulator_is_kept_for_the_next_heavy_run_and_yields_to_light_ones(lab
     first, second, light = lab.outputs(kind="heavy"), lab.outputs(kind="heavy"), lab.outputs()
     assert first["pid"] == second["pid"] != light["pid"]
     assert first["nice"] == min(19, light["nice"] + HEAVY_NICE)
+
+
+def test_who_waits_for_a_run_is_told_its_end_when_the_result_is_there_also_of_a_killed_resident(lab: Lab) -> None:
+    for kill in (False, True):
+        told = threading.Event()
+        handle = lab.start(wait_s=60 if kill else 2)
+        lab.residents.at_end(handle.id, told.set)
+        if kill:
+            lab.begun(2)
+            os.kill(json.loads((handle.folder / "events.jsonl").read_text().splitlines()[0])["pid"], signal.SIGKILL)
+        assert told.wait(30)
+        assert handle.status().state == ("interrupted" if kill else "done")
+    # Of a run that no resident has, nothing is told.
+    lab.residents.at_end(handle.id, pytest.fail)
 
 
 def test_a_changed_source_is_imported_anew(lab: Lab) -> None:
