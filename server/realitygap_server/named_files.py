@@ -29,7 +29,7 @@ _NAME = re.compile(rb"(file|dir|value|ur[il]|path|content)[\w:.-]{0,32}$", re.IG
 _LONGEST_NAME = 64
 _REFERENCE = re.compile(r"&(?:#(?:x([0-9a-fA-F]+)|([0-9]+))|(amp|lt|gt|quot|apos));")
 _LETTERS = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_ENCODING = re.compile(r"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
+_ENCODING = re.compile(r"<\?xml[^<>]*encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
 
 
 class Unreadable(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,13 @@ def test_a_link_that_leads_out_is_refused_wherever_it_lies_below(place: Path, ad
     assert "leads out of the workspace" in refused(admit, logs=["."]).message
     if link != "log.csv":
         assert "leads out of the workspace" in refused(admit, options={"file": link.split("/")[0]}).message
+
+
+def test_a_model_of_nothing_but_beginnings_is_looked_through_in_one_pass(place: Path) -> None:
+    # Each of the 400,000 beginnings read to the end of the text would be 4e11 steps.
+    (place / "workspace" / "odd.xml").write_text("<?xml" * 400_000)
+    code = "import sys, pathlib; from realitygap_server.named_files import files_named_by; list(files_named_by(pathlib.Path(sys.argv[1])))"
+    subprocess.run([sys.executable, "-c", code, str(place / "workspace" / "odd.xml")], check=True, timeout=60)
 
 
 def test_a_large_log_is_no_model(place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
