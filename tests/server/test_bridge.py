@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from hypothesis import strategies as st
 from mcp import Client
 from mcp.types import CallToolRequestParams, CallToolResult, TextContent
 
+from realitygap import runs
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
 from realitygap.inputs import prepare
 from realitygap.pipeline import output_schema
-from realitygap.runs import RunStatus, result_document
+from realitygap.runs import RunHandle, RunStatus, result_document
 from realitygap.skill import Skill
 from realitygap_server import artifacts
 from realitygap_server.answers import LARGEST_ANSWER, fitting
 from realitygap_server.arguments import MOST_ERRORS, problems
 from realitygap_server.bridge import Bridge
+from realitygap_server.jobs import Jobs
 from realitygap_server.sizes import cost
 from realitygap_server.tools import faults, skill_tool, tool_name
 from realitygap_server.toolsets import ALL, Choice
@@ -269,6 +272,37 @@ def test_no_name_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactor
     except InputError:
         return
     assert found.is_relative_to(root.resolve())
+
+
+def test_looking_through_the_files_of_one_call_keeps_no_other_from_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Jobs(Registry([], [make(tmp_path, runtime="long")]), tmp_path)
+    begun: list[str] = []
+    free = threading.Event()
+
+    def admit(skill: Skill, inputs: dict[str, str]) -> dict[str, str]:
+        if inputs["model"] == "slow.xml":
+            assert free.wait(60.0)
+        return inputs
+
+    def begin(skill: str, inputs: dict[str, str], **more: Any) -> RunHandle:
+        begun.append(inputs["model"])
+        return RunHandle("a", jobs.store)
+
+    monkeypatch.setattr(jobs.containment, "admit", admit)
+    monkeypatch.setattr(runs, "start", begin)
+
+    async def talk() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(jobs.start, "measure-gap", {"model": "slow.xml"})
+            await anyio.wait_all_tasks_blocked()
+            try:
+                with anyio.fail_after(10.0):
+                    await jobs.start("measure-gap", {"model": "quick.xml"})
+            finally:
+                free.set()
+
+    anyio.run(talk)
+    assert begun == ["quick.xml", "slow.xml"]
 
 
 LIGHT = """
