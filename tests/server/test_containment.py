@@ -196,6 +196,32 @@ def test_a_model_that_two_readers_could_read_differently_is_refused(place: Path,
     assert error.where == "odd.xml"
 
 
+def test_a_model_with_too_many_names_and_folders_is_refused_before_they_are_looked_for(
+    place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model(number: int) -> str:
+        return "".join(f'<include file="part{one}.xml"/><compiler meshdir="folder{one}"/>' for one in range(number))
+
+    looked: list[Path] = []
+    monkeypatch.setattr(named_files, "_exists", looked.append)
+    (place / "workspace" / "many.xml").write_text(f"<mujoco>{model(300)}</mujoco>")
+    error = refused(admit, model="many.xml")
+    assert "too many files and folders" in error.message
+    assert error.where == "many.xml"
+    assert not looked
+
+
+def test_a_chain_of_includes_counts_as_a_whole(place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each include is found one round later: 1 + 2 + ... + 9 names, and 9 once more, in one folder are 54.
+    for one in range(10):
+        inner = f'<include file="{one + 1}.xml"/>' if one < 9 else ""
+        (place / "workspace" / f"{one}.xml").write_text(f"<mujoco>{inner}</mujoco>")
+    monkeypatch.setattr(named_files, "MOST_PLACES", 54)
+    assert admit(model="0.xml")
+    monkeypatch.setattr(named_files, "MOST_PLACES", 53)
+    assert "too many files and folders" in refused(admit, model="0.xml").message
+
+
 @pytest.mark.parametrize("name", ["robot.zip", "robot.mjz", "outer.xml"])
 def test_a_model_in_an_archive_is_refused(place: Path, admit: Callable[..., dict[str, Any]], name: str) -> None:
     for archive in ("robot.zip", "robot.mjz"):
