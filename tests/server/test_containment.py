@@ -281,6 +281,22 @@ def test_a_folder_with_a_link_that_leads_out_is_refused(place: Path, admit: Call
     assert "leads out of the workspace" in refused(admit, logs=["walk.recording"]).message
 
 
+@pytest.mark.parametrize("folder", [".", "policy"])
+def test_a_folder_with_a_document_that_leads_out_is_refused_also_where_it_is_the_workspace(
+    place: Path, admit: Callable[..., dict[str, Any]], folder: str
+) -> None:
+    workspace = place / "workspace"
+    (workspace / "policy").mkdir()
+    # Below the workspace may lie anything, and at its top the settings of programs.
+    (workspace / "task.yaml").write_text("model: robot.xml")
+    (workspace / ".mcp.json").write_text(f'{{"command": "{place}/outside/mesh.stl"}}')
+    assert admit(options={"file": folder})
+    (workspace / folder / "task.yaml").write_text(f"model: {place}/outside/secret.xml")
+    assert "task.yaml names" in refused(admit, options={"file": folder}).message
+    if folder != ".":
+        assert admit(options={"file": "."})
+
+
 @pytest.mark.parametrize(
     "link", ["guides/evil/SKILL.md", "sub/.claude/skills/evil/SKILL.md", "log.csv", "sub/folder", "venv/bin/python.csv"]
 )
