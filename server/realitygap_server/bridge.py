@@ -182,11 +182,13 @@ class Bridge:
         return await self.jobs.start(name, inputs)
 
     async def run(self, one: SkillTool, given: Mapping[str, Any], report: Report | None) -> t.CallToolResult:
-        """Starts a run and waits for its end, a long one for at most `wait_s` seconds."""
+        """Starts a run and waits for its end, a long one for at most `wait_s` seconds. A quick one's wait for its turn counts too."""
+        began = anyio.current_time()
         wait_s = float(given.get("wait_s", WAIT_S)) if one.takes_wait else LONGEST_WAIT_S
         async with self.jobs.gate.turn(one.skill) as turn, self._begun(one, given) as run_id:
             turn.run_id = run_id
-            return answer_about(await self.handles.document(run_id, wait_s, report))
+            left_s = max(0.0, began + wait_s - anyio.current_time())
+            return answer_about(await self.handles.document(run_id, left_s, report))
 
     @asynccontextmanager
     async def _begun(self, one: SkillTool, given: Mapping[str, Any]) -> AsyncIterator[str]:

@@ -83,10 +83,12 @@ class Containment:
         return text
 
     def _look_at_folder(self, root: Path, name: str) -> None:
-        """Its links, also those in hidden folders, which some skills search; and what its files name, but for those of the workspace as a
-        whole, which may be large."""
+        """Its links, also those in hidden folders, which some skills search; and what its files name.
+
+        Of the workspace as a whole, which may be large, the files at its top are read, but for hidden ones: it may be a policy itself.
+        """
         walked = looked = 0
-        inside = root != self.workspace
+        whole = root == self.workspace
         for folder, folders, files in os.walk(root, followlinks=False):
             place = Path(folder)
             hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
@@ -100,7 +102,8 @@ class Containment:
                     raise self._outside(f"input '{name}': '{one.relative_to(root)}' in it")
             for file in files:
                 one = place / file
-                if not inside or hidden or one.suffix.lower() in (*ARCHIVES, *_LOGS):
+                passed = whole and (place != root or file.startswith("."))
+                if passed or hidden or one.suffix.lower() in (*ARCHIVES, *_LOGS):
                     continue  # it lies there, and nobody has named it
                 looked += 1
                 if looked > MOST_ENTRIES:

@@ -74,8 +74,10 @@ class Jobs:
         """
         one = self.registry.skill(skill)
 
+        # Before the lock: files are read for it, which may take long, and must not keep another's run from beginning.
+        prepared = await anyio.to_thread.run_sync(self.containment.admit, one, inputs)
+
         def begin() -> str:
-            prepared = self.containment.admit(one, inputs)
             if one.runtime == "long":
                 self.gate.admit()
             return runs.start(

@@ -15,6 +15,8 @@ from realitygap.errors import InputError
 
 LARGEST_MODEL = 16 << 20
 """Bytes of a model that is still looked through."""
+MOST_PLACES = 50_000
+"""How often a name may be looked for in a folder, for one model with its parts."""
 ARCHIVES = (".zip", ".mjz")
 """What the simulator takes as a model although it is a folder in a file."""
 _CHUNK = 1 << 20
@@ -29,7 +31,7 @@ _NAME = re.compile(rb"(file|dir|value|ur[il]|path|content)[\w:.-]{0,32}$", re.IG
 _LONGEST_NAME = 64
 _REFERENCE = re.compile(r"&(?:#(?:x([0-9a-fA-F]+)|([0-9]+))|(amp|lt|gt|quot|apos));")
 _LETTERS = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_ENCODING = re.compile(r"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
+_ENCODING = re.compile(r"<\?xml[^<>]*encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
 
 
 class Unreadable(Exception):
@@ -84,14 +86,20 @@ def _named_by_model(top: Path) -> Iterator[tuple[str, Path]]:
     of them sets: each that exists counts. Where none does, or the path is absolute, it counts by its text."""
     names: dict[Path, list[tuple[str, str]]] = {top: _attributes(top)}
     given: set[Path] = set()
+    places = 0
     while True:
         bases = {path.parent for path in names}
-        told = [value for found in names.values() for attribute, value in found if _FOLDER.search(attribute)]
+        told = {value for found in names.values() for attribute, value in found if _FOLDER.search(attribute)}
+        words = {value for found in names.values() for _, value in found}
+        places += len(words) * len(bases) * (1 + len(told))
+        if places > MOST_PLACES:
+            raise Unreadable("it names too many files and folders to look for each file in each folder; split it, or name fewer folders")
         folders = {base / part for base in bases for value in told for part in _spellings(value)} | bases
         fresh: list[tuple[str, Path]] = []
         there: set[str] = set()
-        for word in {value for found in names.values() for _, value in found}:
-            existing = {path for folder in folders for part in _spellings(word) if _exists(path := folder / part)}
+        for word in words:
+            parts = _spellings(word)
+            existing = {path for folder in folders for part in parts if _exists(path := folder / part)}
             there |= {word} if existing else set()
             fresh += [(word, path) for path in existing if path not in given]
         if not fresh:

@@ -109,6 +109,26 @@ def test_in_hdf5_a_log_is_the_shallowest_group_with_a_dataset(tmp_path):
     }
 
 
+@pytest.mark.parametrize("kind", ["external", "virtual"])
+def test_a_dataset_whose_data_lies_in_another_file_is_refused_by_name(tmp_path, kind):
+    secret, inside = tmp_path / "secret", tmp_path / "inside"
+    inside.mkdir()
+    with h5py.File(inside / "x.h5", "w") as file:
+        if kind == "external":
+            secret.write_bytes(np.arange(4.0).tobytes())
+            file.create_dataset("demo/q", (4,), "f8", external=[(str(secret), 0, 32)])
+        else:
+            with h5py.File(secret, "w") as other:
+                other["q"] = np.arange(4.0)
+            layout = h5py.VirtualLayout((4,), "f8")
+            layout[:] = h5py.VirtualSource(str(secret), "q", (4,))
+            file.create_virtual_dataset("demo/q", layout)
+        file["demo/t"] = np.arange(4.0)
+    with pytest.raises(CoreError, match=r"dataset 'demo/q' of 'x\.h5' is kept outside of it") as caught:
+        read_table(inside / "x.h5")
+    assert caught.value.hint == "copy the data into the file, as a plain dataset"
+
+
 def test_timestamps_of_parquet_become_seconds(tmp_path):
     stamps = pa.array(np.array([0, 4_000_000], dtype="datetime64[ns]"))
     pq.write_table(pa.table({"t": stamps, "ok": [True, None]}), tmp_path / "x.parquet")

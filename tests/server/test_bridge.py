@@ -7,6 +7,9 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +20,22 @@ from hypothesis import strategies as st
 from mcp import Client
 from mcp.types import CallToolRequestParams, CallToolResult, TextContent
 
+from realitygap import runs
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
 from realitygap.inputs import prepare
 from realitygap.pipeline import output_schema
-from realitygap.runs import RunStatus, result_document
+from realitygap.runs import RunHandle, RunStatus, result_document
 from realitygap.skill import Skill
 from realitygap_server import artifacts
+from realitygap_server import bridge as bridge_module
 from realitygap_server.answers import LARGEST_ANSWER, fitting
 from realitygap_server.arguments import MOST_ERRORS, problems
 from realitygap_server.bridge import Bridge
+from realitygap_server.jobs import Jobs
+from realitygap_server.limits import Turn
 from realitygap_server.sizes import cost
-from realitygap_server.tools import faults, skill_tool, tool_name
+from realitygap_server.tools import LONGEST_WAIT_S, faults, skill_tool, tool_name
 from realitygap_server.toolsets import ALL, Choice
 
 EVERYTHING = Choice(toolsets=(ALL,))
@@ -269,6 +276,68 @@ def test_no_name_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactor
     except InputError:
         return
     assert found.is_relative_to(root.resolve())
+
+
+def test_looking_through_the_files_of_one_call_keeps_no_other_from_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Jobs(Registry([], [make(tmp_path, runtime="long")]), tmp_path)
+    begun: list[str] = []
+    free = threading.Event()
+
+    def admit(skill: Skill, inputs: dict[str, str]) -> dict[str, str]:
+        if inputs["model"] == "slow.xml":
+            assert free.wait(60.0)
+        return inputs
+
+    def begin(skill: str, inputs: dict[str, str], **more: Any) -> RunHandle:
+        begun.append(inputs["model"])
+        return RunHandle("a", jobs.store)
+
+    monkeypatch.setattr(jobs.containment, "admit", admit)
+    monkeypatch.setattr(runs, "start", begin)
+
+    async def talk() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(jobs.start, "measure-gap", {"model": "slow.xml"})
+            await anyio.wait_all_tasks_blocked()
+            try:
+                with anyio.fail_after(10.0):
+                    await jobs.start("measure-gap", {"model": "quick.xml"})
+            finally:
+                free.set()
+
+    anyio.run(talk)
+    assert begun == ["quick.xml", "slow.xml"]
+
+
+def test_a_quick_call_waits_for_its_turn_and_its_run_together_no_longer_than_the_longest_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skill = make(tmp_path)
+    bridge = Bridge(Registry([], [skill]), tmp_path, choice=EVERYTHING)
+    waits: list[float] = []
+
+    @asynccontextmanager
+    async def turn(skill: Skill) -> AsyncIterator[Turn]:
+        await anyio.sleep(0.5)
+        yield Turn()
+
+    async def start(*arguments: Any) -> str:
+        return "a"
+
+    async def document(run_id: str, wait_s: float, report: Any) -> dict[str, Any]:
+        waits.append(wait_s)
+        return {"run_id": run_id, "state": "running"}
+
+    monkeypatch.setattr(bridge.jobs.gate, "turn", turn)
+    monkeypatch.setattr(bridge.jobs, "start", start)
+    monkeypatch.setattr(bridge.handles, "document", document)
+    tool = skill_tool("measure-gap", skill, outputs={})
+    anyio.run(bridge.run, tool, {}, None)
+    monkeypatch.setattr(bridge_module, "LONGEST_WAIT_S", 0.1)
+    anyio.run(bridge.run, tool, {}, None)
+    # 50 s less the 0.5 s of the turn, and a little for clocks; of 0.1 s nothing is left.
+    assert 0.0 < waits[0] <= LONGEST_WAIT_S - 0.4
+    assert waits[1] == 0.0
 
 
 LIGHT = """

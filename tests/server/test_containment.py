@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,32 @@ def test_a_model_that_two_readers_could_read_differently_is_refused(place: Path,
     assert error.where == "odd.xml"
 
 
+def test_a_model_with_too_many_names_and_folders_is_refused_before_they_are_looked_for(
+    place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model(number: int) -> str:
+        return "".join(f'<include file="part{one}.xml"/><compiler meshdir="folder{one}"/>' for one in range(number))
+
+    looked: list[Path] = []
+    monkeypatch.setattr(named_files, "_exists", looked.append)
+    (place / "workspace" / "many.xml").write_text(f"<mujoco>{model(300)}</mujoco>")
+    error = refused(admit, model="many.xml")
+    assert "too many files and folders" in error.message
+    assert error.where == "many.xml"
+    assert not looked
+
+
+def test_a_chain_of_includes_counts_as_a_whole(place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each include is found one round later: 1 + 2 + ... + 9 names, and 9 once more, in one folder are 54.
+    for one in range(10):
+        inner = f'<include file="{one + 1}.xml"/>' if one < 9 else ""
+        (place / "workspace" / f"{one}.xml").write_text(f"<mujoco>{inner}</mujoco>")
+    monkeypatch.setattr(named_files, "MOST_PLACES", 54)
+    assert admit(model="0.xml")
+    monkeypatch.setattr(named_files, "MOST_PLACES", 53)
+    assert "too many files and folders" in refused(admit, model="0.xml").message
+
+
 @pytest.mark.parametrize("name", ["robot.zip", "robot.mjz", "outer.xml"])
 def test_a_model_in_an_archive_is_refused(place: Path, admit: Callable[..., dict[str, Any]], name: str) -> None:
     for archive in ("robot.zip", "robot.mjz"):
@@ -253,6 +281,22 @@ def test_a_folder_with_a_link_that_leads_out_is_refused(place: Path, admit: Call
     assert "leads out of the workspace" in refused(admit, logs=["walk.recording"]).message
 
 
+@pytest.mark.parametrize("folder", [".", "policy"])
+def test_a_folder_with_a_document_that_leads_out_is_refused_also_where_it_is_the_workspace(
+    place: Path, admit: Callable[..., dict[str, Any]], folder: str
+) -> None:
+    workspace = place / "workspace"
+    (workspace / "policy").mkdir()
+    # Below the workspace may lie anything, and at its top the settings of programs.
+    (workspace / "task.yaml").write_text("model: robot.xml")
+    (workspace / ".mcp.json").write_text(f'{{"command": "{place}/outside/mesh.stl"}}')
+    assert admit(options={"file": folder})
+    (workspace / folder / "task.yaml").write_text(f"model: {place}/outside/secret.xml")
+    assert "task.yaml names" in refused(admit, options={"file": folder}).message
+    if folder != ".":
+        assert admit(options={"file": "."})
+
+
 @pytest.mark.parametrize(
     "link", ["guides/evil/SKILL.md", "sub/.claude/skills/evil/SKILL.md", "log.csv", "sub/folder", "venv/bin/python.csv"]
 )
@@ -269,6 +313,13 @@ def test_a_link_that_leads_out_is_refused_wherever_it_lies_below(place: Path, ad
     assert "leads out of the workspace" in refused(admit, logs=["."]).message
     if link != "log.csv":
         assert "leads out of the workspace" in refused(admit, options={"file": link.split("/")[0]}).message
+
+
+def test_a_model_of_nothing_but_beginnings_is_looked_through_in_one_pass(place: Path) -> None:
+    # Each of the 400,000 beginnings read to the end of the text would be 4e11 steps.
+    (place / "workspace" / "odd.xml").write_text("<?xml" * 400_000)
+    code = "import sys, pathlib; from realitygap_server.named_files import files_named_by; list(files_named_by(pathlib.Path(sys.argv[1])))"
+    subprocess.run([sys.executable, "-c", code, str(place / "workspace" / "odd.xml")], check=True, timeout=60)
 
 
 def test_a_large_log_is_no_model(place: Path, admit: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

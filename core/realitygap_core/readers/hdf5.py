@@ -21,7 +21,7 @@ class Hdf5Reader(ExtensionReader):
         """All logs of the file; datasets at its root belong to a log named like the file.
 
         Raises:
-            CoreError: truncated, damaged, no datasets, not numbers, or larger than `MAX_BYTES`.
+            CoreError: truncated, damaged, no datasets, not numbers, data that lies in another file, or larger than `MAX_BYTES`.
         """
         import h5py
 
@@ -29,8 +29,15 @@ class Hdf5Reader(ExtensionReader):
         try:
             with h5py.File(path, "r") as file:
                 datasets: dict[str, Any] = {}
-                # `visititems` follows neither soft nor external links, so a file cannot point outside itself.
+                # `visititems` follows neither soft nor external links. A dataset itself may still lie elsewhere.
                 file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+                for name, item in datasets.items():
+                    if item.external or item.is_virtual:
+                        raise CoreError(
+                            f"dataset '{name}' of '{path.name}' is kept outside of it or put together from other datasets",
+                            where=str(path),
+                            hint="copy the data into the file, as a plain dataset",
+                        )
                 size = sum(int(item.nbytes) for item in datasets.values())
                 if size > MAX_BYTES:
                     raise CoreError(
