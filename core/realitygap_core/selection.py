@@ -75,11 +75,12 @@ def identifiable(replay: Replay, names: Sequence[str] | None = None, *, limit: i
     chosen: list[int] = []
     while open_ and len(chosen) < limit:
         shares = [float(np.linalg.norm(rest[:, index]) / size[index]) for index in open_]
-        # Among those that are still distinct, the one with the largest effect of its own; of equals, up to rounding, the more influential.
+        # Among those that are still distinct, the one with the largest effect of its own; of equals, up to rounding, the first of the model:
+        # masses and lengths before dampings and gains, one of which stays as it is where logs cannot tell the scale of all forces.
         distinct = [(index, share) for index, share in zip(open_, shares, strict=True) if share > _DISTINCT]
         if not distinct:
             break
-        pick = max(distinct, key=lambda pair: (round(pair[1] * min(float(size[pair[0]]), 1.0), 6), size[pair[0]]))[0]
+        pick = max(distinct, key=lambda pair: round(pair[1] * min(float(size[pair[0]]), 1.0), 6))[0]
         direction = rest[:, pick] / np.linalg.norm(rest[:, pick])
         rest = rest - np.outer(direction, direction @ rest)
         chosen.append(pick)
