@@ -290,6 +290,30 @@ def test_each_guide_is_read_once_however_many_rules_look_at_it(tmp_path, monkeyp
     assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is not first, "it may have changed"
 
 
+def test_a_frontmatter_longer_than_any_is_a_finding_and_not_parsed(tmp_path, registry):
+    (tmp_path / "walk").mkdir()
+    guide = tmp_path / "walk" / "SKILL.md"
+    guide.write_text("---\nname: walk\ndescription: It can.\n" + "".join(f"key-{number}: a\n" for number in range(8_000)) + "---\nText.\n")
+    (finding,) = check_paths([tmp_path], registry).findings
+    assert (finding.rule, finding.message) == ("RG009", "the frontmatter is longer than 64 KiB")
+
+
+def test_what_is_kept_of_a_guide_counts_with_the_values_of_its_frontmatter(tmp_path):
+    import tracemalloc
+
+    from realitygap import guide_files
+
+    (tmp_path / "SKILL.md").write_text("---\nname: walk\ncompact: [" + "a," * 30_000 + "]\n---\nText.\n")
+    tracemalloc.start()
+    try:
+        guide = guide_files.read_text(tmp_path / "SKILL.md")
+        assert len(guide.document.data["compact"]) == 30_000
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.8 * taken < guide.size < 3 * taken
+
+
 def test_of_more_guides_than_memory_is_for_none_is_lost(tmp_path, monkeypatch):
     from realitygap import guide_files
 
