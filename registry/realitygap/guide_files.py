@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -96,6 +96,17 @@ class GuideText:
         """The frontmatter, whose lines count as in the file. Not to be changed. Raises `InputError`, with the place where it is no YAML."""
         # An error is not kept: it would keep the frames, and so the memory, of whoever caught it.
         return parse_head(self.head or "", self.path)
+
+
+class Spellings:
+    """Folders as they were first called: one that is given in two spellings, or by a link, is one folder."""
+
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        self._first = {os.path.realpath(folder): folder for folder in folders}
+
+    def first(self, folder: Path) -> Path:
+        """The folder in the spelling in which it came first."""
+        return self._first.setdefault(os.path.realpath(folder), folder)
 
 
 @dataclass

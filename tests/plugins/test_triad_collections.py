@@ -100,6 +100,32 @@ def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
     assert rules(tmp_path) == [("TRI219", "unworld", 1)]
 
 
+def test_a_folder_in_two_spellings_or_behind_a_link_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    skill(tmp_path, "q/a", guide("a", 1, "a (+1) ⊗ b (0) = 0"))
+    skill(tmp_path, "q/b", guide("b", 0, "Text."))
+    (tmp_path / "q" / "README.md").write_text("a (+1) ⊗ b (0) = 0\n")
+    (tmp_path / "link").symlink_to("q")
+    once = check_paths([Path("q")], Registry.discover())
+    assert [one.rule for one in once.findings] == ["TRI208", "TRI208"]
+    for again in (tmp_path / "q", Path("link"), Path("q/../q"), tmp_path / "q" / "a", Path("link/a/SKILL.md")):
+        both = check_paths([Path("q"), again], Registry.discover())
+        assert (both.findings, both.summary) == (once.findings, once.summary)
+        assert check_paths([again, Path("q")], Registry.discover()).summary == once.summary
+
+
+def test_a_guide_that_could_not_be_read_is_not_said_to_declare_no_trit(tmp_path: Path) -> None:
+    for name in ("pipe", "loop", "utf-16", "large", "none"):
+        (tmp_path / name).mkdir()
+    text = "---\nname: none\ndescription: Does it.\n---\n\nText.\n"
+    os.mkfifo(tmp_path / "pipe" / "SKILL.md")
+    (tmp_path / "loop" / "SKILL.md").symlink_to("SKILL.md")
+    (tmp_path / "utf-16" / "SKILL.md").write_text(text, encoding="utf-16")
+    (tmp_path / "large" / "SKILL.md").write_text(text + "Text.\n" * 1_000_000)
+    (tmp_path / "none" / "SKILL.md").write_text(text)
+    assert [(rule, name) for rule, name, _ in rules(tmp_path) if rule == "TRI212"] == [("TRI212", "none")]
+
+
 def test_no_frontmatter_stays_in_memory_for_what_was_read_of_it(tmp_path: Path) -> None:
     def documents() -> int:
         return sum(isinstance(one, Document) for one in gc.get_objects())

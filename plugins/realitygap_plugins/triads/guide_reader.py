@@ -43,7 +43,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
     try:
         guide = read_text(path)
     except InputError as error:
-        record = SkillRecord(name=owner or folder, path=shown_path(path), problems=(str(error).split("\n")[0],))
+        record = SkillRecord(name=owner or folder, path=shown_path(path), problems=(str(error).split("\n")[0],), unread=True)
         return GuideReading(record=record, claims=(), uris=())
     shown = guide.shown
     problems = [f"{shown}: {problem}" for problem in guide.problems]
@@ -79,6 +79,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         path=shown,
         declarations=tuple(found),
         problems=tuple(problems),
+        unread=not (guide.whole and guide.utf8),
         color=color if isinstance(color, str) else None,
         conformance=conformance,
     )
