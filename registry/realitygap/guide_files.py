@@ -19,7 +19,7 @@ from pathlib import Path
 
 from realitygap.document import Document, parse, shown_path
 from realitygap.errors import InputError
-from realitygap.sources import NotPlain, read_plain
+from realitygap.sources import read_plain, why_unreadable
 
 GUIDES = ("SKILL.md", "skill.md")
 """Names that a guide has in the wild. The specification's is the first."""
@@ -155,16 +155,14 @@ def text_in_hand(shown: str) -> GuideText | None:
 def _read(path: Path) -> GuideText:
     try:
         raw, whole = read_plain(path, MAX_GUIDE_BYTES)
-    except FileNotFoundError:
-        raise NoGuide(
-            f"there is no {path.name}", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
-        ) from None
     except IsADirectoryError:
         raise InputError(f"{path.name} is a folder, not a file", where=shown_path(path)) from None
-    except NotPlain:
-        raise InputError("neither a plain file nor a folder", where=shown_path(path)) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=shown_path(path)) from None
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            hint = "write one: when to use the skill, what to look at, what next"
+            raise NoGuide(f"there is no {path.name}", where=shown_path(path.parent), hint=hint) from None
+        message, advice = why_unreadable(path, error)
+        raise InputError(message, where=shown_path(path), hint=advice) from None
     problems = []
     utf8 = True
     try:
