@@ -126,6 +126,13 @@ def test_a_guide_that_could_not_be_read_is_not_said_to_declare_no_trit(tmp_path:
     assert [(rule, name) for rule, name, _ in rules(tmp_path) if rule == "TRI212"] == [("TRI212", "none")]
 
 
+def test_three_backticks_around_a_word_open_no_code(tmp_path: Path) -> None:
+    skill(tmp_path, "a", "---\nname: a\ndescription: Does it.\n---\n\n```code``` is nice [here](gone.md).\n\n**Trit**: +1\n")
+    (record,) = read_collection(tmp_path).records
+    assert record.trit == 1
+    assert [one.rule for one in check_paths([tmp_path], Registry([], [])).findings] == ["RG308"]
+
+
 def test_no_frontmatter_stays_in_memory_for_what_was_read_of_it(tmp_path: Path) -> None:
     def documents() -> int:
         return sum(isinstance(one, Document) for one in gc.get_objects())
