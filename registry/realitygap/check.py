@@ -20,7 +20,7 @@ from realitygap.discovery import WORKSPACE, Registry
 from realitygap.document import Document, LocatedError, load, shown_path
 from realitygap.errors import InputError
 from realitygap.findings import Finding, count, ordered
-from realitygap.guide_files import GUIDES, reading_once, walk
+from realitygap.guide_files import GUIDES, Spellings, reading_once, walk
 from realitygap.guides import check_guide
 from realitygap.neighbours import neighbours
 from realitygap.plugin_record import PluginRecord, read_manifest
@@ -302,7 +302,10 @@ def files_of(paths: Sequence[Path]) -> dict[Path, bool]:
         if not os.path.isfile(path):
             load(path)
         files[path] = path.with_name("skill.yaml").exists()
-    return files
+    if len(paths) == 1:
+        return files
+    folders = Spellings()
+    return {folders.first(file.parent) / file.name: beside for file, beside in files.items()}
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bool]]:

@@ -31,11 +31,26 @@ def file_hash(path: Path) -> str:
 
 
 def tree_hash(root: Path, suffixes: Iterable[str] | None = None) -> str:
-    """sha256 over the relative names and contents of all files of a folder, of those with one of `suffixes` if given."""
+    """sha256 over the relative names and contents of all files of a folder, of those with one of `suffixes` if given.
+
+    Links to folders are followed: a skill that opens a file through one must run again when that file changes. Each folder counts once,
+    however many links lead to it, and none that holds `root`: where it is met again stands where it is.
+    """
     wanted = None if suffixes is None else set(suffixes)
     entries = []
+    real = root.resolve()
+    seen = {_identity(one): os.path.relpath(one, real) for one in (real, *real.parents)}
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if name not in _IGNORED)
+        inner = []
+        for name in sorted(name for name in folders if name not in _IGNORED):
+            path = Path(folder, name)
+            relative = path.relative_to(root).as_posix()
+            known = seen.setdefault(_identity(path), relative)
+            if known == relative:
+                inner.append(name)
+            else:
+                entries.append((relative, f"the folder {known}"))
+        folders[:] = inner
         for name in sorted(names):
             path = Path(folder, name)
             if name in _IGNORED or (wanted is not None and path.suffix not in wanted) or not path.is_file():
@@ -65,7 +80,14 @@ def content(path: Path, assets: Mapping[str, Mapping[str, str]]) -> dict[str, An
 
 def digest(value: Any) -> str:
     """sha256 of the canonical JSON of a value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # The name of a file need not be UTF-8; Python holds its other bytes as surrogates.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _follow(path: Path, assets: Mapping[str, Mapping[str, str]], seen: set[Path], found: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from realitygap.errors import InputError
 from realitygap.nodes import MAX_BYTES, Malformed, Node, Span
-from realitygap.sources import lines_of
+from realitygap.sources import NotPlain, lines_of, why_unreadable
 
 
 class LocatedError(InputError):
@@ -121,15 +121,18 @@ def load(path: str | os.PathLike[str]) -> Document:
         mode = file.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             # A pipe keeps who opens it waiting, a device never ends.
-            raise InputError("neither a plain file nor a folder", where=shown_path(file))
+            raise NotPlain
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError("no such file", where=shown_path(file), hint=_sibling_hint(file)) from None
     except IsADirectoryError:
         raise InputError("a folder, not a file", where=shown_path(file)) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=shown_path(file)) from None
+    except OSError as error:
+        message, hint = why_unreadable(file, error)
+        if isinstance(error, FileNotFoundError) and not file.is_symlink():
+            message, hint = "no such file", _sibling_hint(file)
+        raise InputError(message, where=shown_path(file), hint=hint) from None
+    except ValueError as error:
+        raise InputError(f"cannot be read: {error}", where=shown_path(file)) from None
     return parse(raw, file)
 
 
@@ -216,7 +219,7 @@ def _decode(raw: bytes, path: Path | None) -> str:
         raise LocatedError(message, document=document, span=span, rule="RG002", hint="save the file as UTF-8") from None
 
 
-def _sibling_hint(path: Path) -> str | None:
+def _sibling_hint(path: Path) -> str:
     from realitygap.errors import nearest
 
     if path.suffix == ".yaml" and path.with_suffix(".yml").exists():
@@ -225,5 +228,5 @@ def _sibling_hint(path: Path) -> str | None:
         # A link to nothing is listed, and is not there.
         close = nearest(path.name, [one for one in os.listdir(path.parent) if one != path.name])
     except OSError:
-        return None
-    return f"did you mean '{path.with_name(close)}'?" if close else None
+        return f"there is no folder '{shown_path(path.parent)}' either"
+    return f"did you mean '{path.with_name(close)}'?" if close else f"nothing in the folder '{shown_path(path.parent)}' has a name like it"

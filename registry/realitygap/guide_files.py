@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from realitygap.document import Document, parse, shown_path
 from realitygap.errors import InputError
-from realitygap.sources import NotPlain, read_plain
+from realitygap.sources import read_plain, why_unreadable
 
 GUIDES = ("SKILL.md", "skill.md")
 """Names that a guide has in the wild. The specification's is the first."""
@@ -29,6 +29,12 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "
 """Environments and build products; one that holds a guide itself is a skill of that name."""
 MAX_GUIDE_BYTES = 4 * 1024 * 1024
 """Largest guide read; 500 lines are advised."""
+MAX_FRONTMATTER = 64 * 1024
+"""Characters of the longest frontmatter parsed; a description has at most 1024."""
+_BYTES_A_VALUE = 400
+"""Of memory for a value of a frontmatter with its place."""
+_VALUE_BEGINS = ("\n", ":", ",", "[", "{", "- ")
+"""What stands before each value."""
 MAX_KEPT = 192 * 1024 * 1024
 """Bytes of memory for guides that are kept for the next who asks; what is more is read again."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -65,8 +71,11 @@ class GuideText:
 
     @property
     def size(self) -> int:
-        """Bytes of memory that it takes, about."""
-        return sys.getsizeof(self.text) + (0 if self.written is self.text else sys.getsizeof(self.written))
+        """Bytes of memory that it takes, about, its document included."""
+        head = self.head if self.head is not None and len(self.head) <= MAX_FRONTMATTER else ""
+        values = sum(map(head.count, _VALUE_BEGINS))
+        written = 0 if self.written is self.text else sys.getsizeof(self.written)
+        return sys.getsizeof(self.text) + written + _BYTES_A_VALUE * values
 
     @property
     def body(self) -> str:
@@ -82,19 +91,22 @@ class GuideText:
             start = match.end() if match else len(self.written)
         return self.written[start:]
 
-    @property
+    @cached_property
     def document(self) -> Document:
         """The frontmatter, whose lines count as in the file. Not to be changed. Raises `InputError`, with the place where it is no YAML."""
-        if isinstance(self._parsed, InputError):
-            raise self._parsed.with_traceback(None)
-        return self._parsed
+        # An error is not kept: it would keep the frames, and so the memory, of whoever caught it.
+        return parse_head(self.head or "", self.path)
 
-    @cached_property
-    def _parsed(self) -> Document | InputError:
-        try:
-            return parse_head(self.head or "", self.path)
-        except InputError as error:
-            return error
+
+class Spellings:
+    """Folders as they were first called: one that is given in two spellings, or by a link, is one folder."""
+
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        self._first = {os.path.realpath(folder): folder for folder in folders}
+
+    def first(self, folder: Path) -> Path:
+        """The folder in the spelling in which it came first."""
+        return self._first.setdefault(os.path.realpath(folder), folder)
 
 
 @dataclass
@@ -127,8 +139,8 @@ def read_text(path: Path) -> GuideText:
         return _read(path)
     if (known := reading.texts.get(place)) is None:
         known = _read(path)
-        reading.left -= known.size
-        if reading.left >= 0:
+        if (size := known.size) <= reading.left:
+            reading.left -= size
             reading.texts[place] = reading.texts[known.shown] = known
     return known
 
@@ -143,16 +155,14 @@ def text_in_hand(shown: str) -> GuideText | None:
 def _read(path: Path) -> GuideText:
     try:
         raw, whole = read_plain(path, MAX_GUIDE_BYTES)
-    except FileNotFoundError:
-        raise NoGuide(
-            f"there is no {path.name}", where=shown_path(path.parent), hint="write one: when to use the skill, what to look at, what next"
-        ) from None
     except IsADirectoryError:
         raise InputError(f"{path.name} is a folder, not a file", where=shown_path(path)) from None
-    except NotPlain:
-        raise InputError("neither a plain file nor a folder", where=shown_path(path)) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=shown_path(path)) from None
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            hint = "write one: when to use the skill, what to look at, what next"
+            raise NoGuide(f"there is no {path.name}", where=shown_path(path.parent), hint=hint) from None
+        message, advice = why_unreadable(path, error)
+        raise InputError(message, where=shown_path(path), hint=advice) from None
     problems = []
     utf8 = True
     try:
@@ -228,5 +238,11 @@ def split_frontmatter(text: str) -> tuple[str | None, int, int]:
 
 def parse_head(head: str, path: Path) -> Document:
     """A frontmatter as a document whose lines count as in the file. Raises `InputError`, with the place where it is no YAML."""
+    if len(head) > MAX_FRONTMATTER:
+        raise InputError(
+            f"the frontmatter is longer than {MAX_FRONTMATTER // 1024} KiB",
+            where=shown_path(path),
+            hint="move what is no metadata of the skill below the second '---'",
+        )
     # An empty first line stands for the `---`.
     return parse("\n" + head + "\n", path)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realitygap.errors import nearest
+from realitygap.guide_files import split_frontmatter
 from realitygap.guides import KEYS
 from realitygap.nodes import Malformed, Node, Span
 from realitygap.yaml_reader import read_yaml
@@ -44,11 +45,11 @@ def fix_guide(text: str) -> Fixed:
     """The SKILL.md, mended as far as that is safe. Raises nothing."""
     fixed = Fixed(text=text)
     mark, lines = ("\ufeff", text[1:].split("\n")) if text.startswith("\ufeff") else ("", text.split("\n"))
-    end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-    if lines[0].rstrip() != "---" or end is None:
+    frontmatter, _, body_line = split_frontmatter("\n".join(lines))
+    if frontmatter is None:
         fixed.left.append((1, "there is no frontmatter"))
         return fixed
-    crlf = lines[0].endswith("\r")
+    end, crlf = body_line - 2, lines[0].endswith("\r")
     head = [line.removesuffix("\r") for line in lines[1:end]]
     if any(line.endswith("\r") != crlf for line in lines[1:end]) or any("\r" in line for line in head):
         fixed.left.append((1, "its lines end in different ways"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from realitygap.document import Document, LocatedError, parse, shown_path
 from realitygap.errors import InputError, nearest
+from realitygap.fences import fence_after
 from realitygap.findings import Finding, Severity
 from realitygap.guide_files import GUIDES, MAX_GUIDE_BYTES, NoGuide, read_text
 from realitygap.nodes import Span
@@ -154,10 +155,10 @@ def _body(guide: Guide) -> Iterator[Finding]:
         )
     if "](" not in body:
         return
-    fenced = False
+    fence = ""
     for number, line in enumerate(body.split("\n")):
-        fenced ^= line.lstrip().startswith(("```", "~~~"))
-        if fenced:
+        before, fence = fence, fence_after(line, fence)
+        if before or fence:
             continue
         for link in _LINK.finditer(line):
             target = link[1]

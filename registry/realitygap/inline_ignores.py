@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from realitygap.errors import one_line
+from realitygap.fences import fence_after
 from realitygap.findings import Finding
-from realitygap.guide_files import text_in_hand
+from realitygap.guide_files import split_frontmatter, text_in_hand
 from realitygap.rules import RuleBook
 from realitygap.sources import lines_of, source_text
 
 _MARK = re.compile(r"realitygap:[ \t]*ignore(?P<file>-file)?\b[ \t]*(?P<list>\[(?P<codes>[^\]\n]*)\])?")
 _YAML = re.compile(r"(?:^|(?<=\s))#[^\n]*?(?=realitygap:)")
 _HTML = re.compile(r"<!--[ \t]*(?=realitygap:)")
-_FENCE = re.compile(r"\s*(```+|~~~+)")
 
 
 @dataclass
@@ -106,20 +106,14 @@ def _in_yaml(path: str, lines: list[str], text: str, before: int) -> Iterator[Ig
 
 
 def _in_markdown(path: str, lines: list[str]) -> Iterator[Ignore]:
-    body = 0
-    if lines and lines[0].rstrip() == "---":
-        end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-        if end is not None:
-            body = end + 1
-            yield from _in_yaml(path, lines[1:end], "\n".join(lines[1:end]) + "\n", 1)
-    fence: str | None = None
-    for number in range(body, len(lines)):
+    head, _, body = split_frontmatter("\n".join(lines))
+    if head is not None:
+        yield from _in_yaml(path, lines[1 : body - 2], head + "\n", 1)
+    fence = ""
+    for number in range(body - 1, len(lines)):
         line = lines[number]
-        mark = _FENCE.match(line)
-        if mark and (fence is None or mark[1].startswith(fence)):
-            fence = mark[1] if fence is None else None
-            continue
-        start = _HTML.search(line) if fence is None else None
+        before, fence = fence, fence_after(line, fence)
+        start = None if before or fence else _HTML.search(line)
         # Between backticks it is shown, not meant.
         if not start or line.count("`", 0, start.start()) % 2:
             continue
@@ -167,11 +161,11 @@ def _block(lines: list[str], comment: int) -> tuple[int, int]:
     first = next((number for number in range(comment + 1, len(lines)) if lines[number].strip() and not _HTML.search(lines[number])), None)
     if first is None:
         return comment, comment
-    fence = _FENCE.match(lines[first])
+    fence = fence_after(lines[first])
     for number in range(first + 1, len(lines)):
-        if fence is not None:
-            mark = _FENCE.match(lines[number])
-            if mark and mark[1].startswith(fence[1]):
+        if fence:
+            fence = fence_after(lines[number], fence)
+            if not fence:
                 return first, number
         elif not lines[number].strip():
             return first, number - 1

@@ -41,6 +41,17 @@ def _not_plain(path: str | os.PathLike[str]) -> NotPlain:
     return NotPlain(errno.EINVAL, "neither a plain file nor a folder", str(path))
 
 
+def why_unreadable(path: str | os.PathLike[str], error: OSError) -> tuple[str, str | None]:
+    """What to say of a file that cannot be opened, and what to do."""
+    if isinstance(error, NotPlain):
+        return "neither a plain file nor a folder", "save what a pipe or a device gives to a file first"
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        return f"a link to '{os.readlink(path)}', which is not there", "correct the link, or put a file in its place"
+    if error.errno == errno.ELOOP:
+        return "a link that leads back to itself", "correct the link, or put a file in its place"
+    return f"cannot be read: {error.strerror}", "look at its permissions" if isinstance(error, PermissionError) else None
+
+
 def source_bytes(path: str) -> bytes:
     """What a file holds; empty where it is no plain file, or larger than any document may be."""
     try:

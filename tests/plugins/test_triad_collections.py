@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -14,9 +15,10 @@ from triadgen import write_collection
 from realitygap.check import check_paths
 from realitygap.cli.execute import execute
 from realitygap.discovery import Registry
-from realitygap.document import load, shown_path
+from realitygap.document import Document, load, shown_path
 from realitygap.skill import Skill
 from realitygap_plugins.triads.checks import check_triads
+from realitygap_plugins.triads.collection import read_collection
 from realitygap_plugins.triads.collection_checks import check_collection, read_paths
 
 
@@ -96,6 +98,60 @@ def test_copies_of_a_skill_count_together(tmp_path: Path) -> None:
     skill(tmp_path, "skills/unworld", guide("unworld", 1))
     skill(tmp_path, ".cache/unworld", guide("unworld", -1))
     assert rules(tmp_path) == [("TRI219", "unworld", 1)]
+
+
+def test_a_folder_in_two_spellings_or_behind_a_link_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    skill(tmp_path, "q/a", guide("a", 1, "a (+1) ⊗ b (0) = 0"))
+    skill(tmp_path, "q/b", guide("b", 0, "Text."))
+    (tmp_path / "q" / "README.md").write_text("a (+1) ⊗ b (0) = 0\n")
+    (tmp_path / "link").symlink_to("q")
+    once = check_paths([Path("q")], Registry.discover())
+    assert [one.rule for one in once.findings] == ["TRI208", "TRI208"]
+    for again in (tmp_path / "q", Path("link"), Path("q/../q"), tmp_path / "q" / "a", Path("link/a/SKILL.md")):
+        both = check_paths([Path("q"), again], Registry.discover())
+        assert (both.findings, both.summary) == (once.findings, once.summary)
+        assert check_paths([again, Path("q")], Registry.discover()).summary == once.summary
+
+
+def test_a_guide_that_could_not_be_read_is_not_said_to_declare_no_trit(tmp_path: Path) -> None:
+    for name in ("pipe", "loop", "utf-16", "large", "none"):
+        (tmp_path / name).mkdir()
+    text = "---\nname: none\ndescription: Does it.\n---\n\nText.\n"
+    os.mkfifo(tmp_path / "pipe" / "SKILL.md")
+    (tmp_path / "loop" / "SKILL.md").symlink_to("SKILL.md")
+    (tmp_path / "utf-16" / "SKILL.md").write_text(text, encoding="utf-16")
+    (tmp_path / "large" / "SKILL.md").write_text(text + "Text.\n" * 1_000_000)
+    (tmp_path / "none" / "SKILL.md").write_text(text)
+    assert [(rule, name) for rule, name, _ in rules(tmp_path) if rule == "TRI212"] == [("TRI212", "none")]
+
+
+def test_three_backticks_around_a_word_open_no_code(tmp_path: Path) -> None:
+    skill(tmp_path, "a", "---\nname: a\ndescription: Does it.\n---\n\n```code``` is nice [here](gone.md).\n\n**Trit**: +1\n")
+    (record,) = read_collection(tmp_path).records
+    assert record.trit == 1
+    assert [one.rule for one in check_paths([tmp_path], Registry([], [])).findings] == ["RG308"]
+
+
+def test_no_frontmatter_stays_in_memory_for_what_was_read_of_it(tmp_path: Path) -> None:
+    def documents() -> int:
+        return sum(isinstance(one, Document) for one in gc.get_objects())
+
+    for number in range(10):
+        skill(tmp_path, f"a{number}", guide(f"a{number}", 1))
+        skill(tmp_path, f"b{number}", guide(f"b{number}", -1).replace("description: ", "description: not: YAML "))
+    before = documents()
+    collection = read_collection(tmp_path)
+    assert documents() < before + 5
+    assert [record.trit for record in collection.records] == [1] * 10 + [-1] * 10
+    assert [len(record.violations) for record in collection.records] == [0] * 10 + [1] * 10
+
+
+def test_a_trit_in_a_frontmatter_that_is_too_long_to_be_parsed_is_read(tmp_path: Path) -> None:
+    skill(tmp_path, "a", guide("a", 1).replace("\n---\n", "\n" + "".join(f"key{number}: x\n" for number in range(8_000)) + "---\n", 1))
+    (record,) = read_collection(tmp_path).records
+    assert record.trit == 1
+    assert record.violations == ("the frontmatter is longer than 64 KiB",)
 
 
 def test_a_skill_may_have_the_name_of_a_folder_that_is_passed_over(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,34 @@ def test_the_path_itself_is_no_part_of_the_content(robot: Path, tmp_path: Path) 
     robot.rename(tmp_path / "elsewhere")
     assert content(tmp_path / "elsewhere" / "robot.xml", {}) == before
     assert tree_hash(tmp_path / "elsewhere") == tree_hash(tmp_path / "elsewhere")
+
+
+def test_a_folder_counts_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    for folder in (logs / "a", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "data").write_text("1")
+    plain = tree_hash(logs)
+    # Followed, each of these would double what there is to read, or lead to all files of the machine.
+    for name, target in {"b": "a", "c": "a", "again": ".", "twice": ".", "up": "..", "top": "/"}.items():
+        (logs / name).symlink_to(target)
+    linked = tree_hash(logs)
+    (logs / "far").symlink_to(elsewhere)
+    far = tree_hash(logs)
+    (elsewhere / "data").write_text("22")
+    assert len({plain, linked, far, tree_hash(logs)}) == 4
+
+
+def test_a_name_that_is_no_utf_8_counts(tmp_path: Path) -> None:
+    hashes = []
+    for name in (b"a\xff", b"a\xfe", b"a"):
+        file = Path(os.fsdecode(os.fsencode(tmp_path / "folder") + b"/" + name))
+        file.parent.mkdir()
+        file.write_text("1")
+        hashes.append(tree_hash(file.parent))
+        file.unlink()
+        file.parent.rmdir()
+    assert len(set(hashes)) == 3
 
 
 def plan_of(tmp_path: Path, extras: tuple[str, ...] = ()) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,31 @@ def test_a_path_that_is_not_there_or_holds_nothing_is_a_usage_error(tmp_path, re
 
 
 @pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("gone/x.yaml", "no such file", "there is no folder 'gone' either"),
+        ("gone", "no such file", "nothing in the folder '.' has a name like it"),
+        ("dangling", "a link to 'nowhere', which is not there", "correct the link, or put a file in its place"),
+        ("circle", "a link that leads back to itself", "correct the link, or put a file in its place"),
+        ("pipe", "neither a plain file nor a folder", "save what a pipe or a device gives to a file first"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path, registry, monkeypatch, name, message, hint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo("pipe")
+    with pytest.raises(InputError) as caught:
+        check_paths([Path(name)], registry)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    if name in ("dangling", "pipe"):
+        (tmp_path / "skill").mkdir()
+        (tmp_path / name).rename(tmp_path / "skill" / "SKILL.md")
+        (finding,) = check_paths([Path("skill")], registry).findings
+        assert (finding.rule, finding.message, finding.hint) == ("RG009", message, hint)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
         ("x.task.yaml", "a: 1", "task"),
@@ -288,6 +314,30 @@ def test_each_guide_is_read_once_however_many_rules_look_at_it(tmp_path, monkeyp
         first = guide_files.read_text(tmp_path / "run" / "SKILL.md")
         assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is first
     assert guide_files.read_text(tmp_path / "run" / "SKILL.md") is not first, "it may have changed"
+
+
+def test_a_frontmatter_longer_than_any_is_a_finding_and_not_parsed(tmp_path, registry):
+    (tmp_path / "walk").mkdir()
+    guide = tmp_path / "walk" / "SKILL.md"
+    guide.write_text("---\nname: walk\ndescription: It can.\n" + "".join(f"key-{number}: a\n" for number in range(8_000)) + "---\nText.\n")
+    (finding,) = check_paths([tmp_path], registry).findings
+    assert (finding.rule, finding.message) == ("RG009", "the frontmatter is longer than 64 KiB")
+
+
+def test_what_is_kept_of_a_guide_counts_with_the_values_of_its_frontmatter(tmp_path):
+    import tracemalloc
+
+    from realitygap import guide_files
+
+    (tmp_path / "SKILL.md").write_text("---\nname: walk\ncompact: [" + "a," * 5_000 + "]\n---\nText.\n")
+    tracemalloc.start()
+    try:
+        guide = guide_files.read_text(tmp_path / "SKILL.md")
+        assert len(guide.document.data["compact"]) == 5_000
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.8 * taken < guide.size < 3 * taken
 
 
 def test_of_more_guides_than_memory_is_for_none_is_lost(tmp_path, monkeypatch):

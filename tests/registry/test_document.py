@@ -213,9 +213,9 @@ def test_a_pointer_becomes_file_line_and_column_with_the_line_shown(tmp_path):
 
 def test_a_link_to_nothing_is_not_advised_as_itself(tmp_path):
     (tmp_path / "skill.yaml").symlink_to("gone")
-    with pytest.raises(InputError, match="no such file") as caught:
+    with pytest.raises(InputError, match="a link to 'gone', which is not there") as caught:
         load(tmp_path / "skill.yaml")
-    assert caught.value.hint is None
+    assert caught.value.hint == "correct the link, or put a file in its place"
 
 
 def test_missing_files_folders_and_yml_are_explained(tmp_path):

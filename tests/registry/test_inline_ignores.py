@@ -120,12 +120,20 @@ def test_what_stands_in_a_text_is_no_comment(file, text):
     [
         "`<!-- realitygap: ignore[RG101] -->` is how it is written\n",
         "```\n<!-- realitygap: ignore[RG101] -->\n```\n",
+        "> ```\n> <!-- realitygap: ignore[RG101] -->\n> ```\n",
+        "~~~~\n~~~\n<!-- realitygap: ignore[RG101] -->\n",
+        "```\n```python\n<!-- realitygap: ignore[RG101] -->\n",
         "realitygap: ignore[RG101]\n",
         "# realitygap: ignore[RG101]\n",
     ],
 )
 def test_what_markdown_shows_is_no_comment(file, text):
     assert list(read_ignores(file("SKILL.md", text))) == []
+
+
+@pytest.mark.parametrize("sentence", ["```code``` is nice", "~~~\ncode\n~~~", "> ````\n> ```\n> ````"])
+def test_behind_code_a_comment_counts(file, sentence):
+    assert len(list(read_ignores(file("SKILL.md", f"{sentence}\n<!-- realitygap: ignore[RG101] -->\n")))) == 1
 
 
 @pytest.mark.parametrize(

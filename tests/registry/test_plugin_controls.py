@@ -111,6 +111,9 @@ def test_a_name_that_fits_nothing_is_refused_as_an_option_and_mentioned_in_a_var
         assert "did you mean 'acme-gap'?" in told
         for name in (ALLOW, DENY):
             monkeypatch.delenv(name, raising=False)
+    assert execute(["--plugins", "zzz", "list"]) == 2
+    assert "there are: acme-gap, " in (told := capsys.readouterr().err), "also where no third party has one"
+    assert "entropy_ppo" in told
     assert execute(["--no-plugins", "--plugins", "acme-gap", "list"]) == 2
     assert "contradict" in capsys.readouterr().err
     monkeypatch.delenv(ALLOW)

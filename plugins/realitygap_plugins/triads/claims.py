@@ -61,6 +61,8 @@ class SkillRecord:
     """`color` of its manifest or frontmatter, as written. It decides nothing."""
     conformance: Callable[[], tuple[str, ...]] = tuple
     """Gives `violations`, for which few ask."""
+    unread: bool = False
+    """Whether more may stand in its files than could be read."""
     copies: tuple[str, ...] = ()
     """Files of other skills with the same name, whose declarations are joined to these."""
 

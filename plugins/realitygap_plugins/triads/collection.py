@@ -169,6 +169,7 @@ def _read_files(folder: Path, present: Sequence[str]) -> Reading:
         manifest.record,
         declarations=manifest.record.declarations + told.record.declarations,
         problems=manifest.record.problems + told.record.problems,
+        unread=manifest.record.unread or told.record.unread,
         color=manifest.record.color or told.record.color,
         conformance=told.record.conformance,
     )
@@ -197,7 +198,8 @@ def _read_manifest(path: Path) -> Reading:
     try:
         document = documents.load(path)
     except InputError as error:
-        return Reading(record=SkillRecord(name=path.parent.name, path=shown, problems=(str(error).split("\n")[0],)), claims=())
+        problem = str(error).split("\n")[0]
+        return Reading(record=SkillRecord(name=path.parent.name, path=shown, problems=(problem,), unread=True), claims=())
     data = document.data if isinstance(document.data, dict) else {}
     name = data["name"] if isinstance(data.get("name"), str) else path.parent.name
     found = (declaration(document, "/trit", "skill.yaml", data["trit"], shown),) if "trit" in data else ()

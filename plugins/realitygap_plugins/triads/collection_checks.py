@@ -10,6 +10,7 @@ from pathlib import Path
 
 from realitygap.errors import nearest
 from realitygap.findings import Finding
+from realitygap.guide_files import Spellings
 from realitygap_plugins.triads.claims import Claim, Cut, SkillRecord
 from realitygap_plugins.triads.collection import Collection, beside, collect, survey
 from realitygap_plugins.triads.gf3 import signed
@@ -29,18 +30,20 @@ def read_paths(paths: Sequence[Path], manifests: Mapping[Path, str]) -> Collecti
         paths: where guides without a manifest are looked for.
         manifests: the folders of skills with one, and what the skills are called.
     """
-    known = {os.path.realpath(folder) for folder in manifests}
+    spellings = Spellings(manifests)
+    # Without another spelling every folder is called as it was found.
+    called = spellings.first if manifests or len(paths) > 1 else Path
     folders: dict[Path, Sequence[str]] = dict.fromkeys(manifests, ())
     documents: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             found, others = survey(path)
-            alone = {folder: names for folder, names in found.items() if not known or os.path.realpath(folder) not in known}
+            alone = {folder: names for one, names in found.items() if (folder := called(one)) not in manifests}
             folders |= alone
             if alone:
-                documents |= dict.fromkeys(others)
-        elif path.name.lower() == "skill.md" and os.path.realpath(path.parent) not in known:
-            folders[path.parent] = ()
+                documents |= {called(one.parent) / one.name: None for one in others}
+        elif path.name.lower() == "skill.md" and (folder := called(path.parent)) not in manifests:
+            folders[folder] = ()
     return collect(folders, documents, manifests) if folders else None
 
 
@@ -127,7 +130,7 @@ def declarations(record: SkillRecord) -> Iterator[Finding]:
                 message = f"only a block written by a tool gives {record.name} a trit, {here}, which does not count"
             places = (strongest.place,) if strongest else ()
             yield Finding(rule="TRI211", message=message, path=told.path, line=told.line, severity="warning", hint=_DECLARE, places=places)
-    if not authored and not injected and not any(told.problem for told in record.declarations):
+    if not authored and not injected and not record.unread and not any(told.problem for told in record.declarations):
         yield Finding(rule="TRI212", message=f"{record.name} declares no trit", path=record.path, severity="warning", hint=_DECLARE)
 
 

@@ -43,7 +43,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
     try:
         guide = read_text(path)
     except InputError as error:
-        record = SkillRecord(name=owner or folder, path=shown_path(path), problems=(str(error).split("\n")[0],))
+        record = SkillRecord(name=owner or folder, path=shown_path(path), problems=(str(error).split("\n")[0],), unread=True)
         return GuideReading(record=record, claims=(), uris=())
     shown = guide.shown
     problems = [f"{shown}: {problem}" for problem in guide.problems]
@@ -67,7 +67,7 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
             source = frontmatter.values if document is None else document.data
             written, color = source.get("name"), source.get("color")
             if document is not None and not problem:
-                conformance = partial(_violations, document, path)
+                conformance = partial(_violations, path)
     name = owner or (written.strip() if isinstance(written, str) and written.strip() else folder)
     for told in body_trits(text, first=guide.body_line, name=name):
         source = "injected" if told.injected else "body"
@@ -79,13 +79,21 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
         path=shown,
         declarations=tuple(found),
         problems=tuple(problems),
+        unread=not (guide.whole and guide.utf8),
         color=color if isinstance(color, str) else None,
         conformance=conformance,
     )
     return GuideReading(record=record, claims=claims, uris=uris, cuts=cuts_of(text, guide, shown))
 
 
-def _violations(document: Document, path: Path) -> tuple[str, ...]:
+def _violations(path: Path) -> tuple[str, ...]:
+    # By its path: ten thousand documents would stay in memory for the few that are asked about.
+    try:
+        document = parse_frontmatter(read_text(path)).document
+    except InputError as error:
+        return (error.message,)
+    if document is None or not isinstance(document.data, dict):
+        return ("RG301 the frontmatter is no mapping of keys to values",)
     return tuple(f"{one.rule} {one.message}" for one in guides.conformance(document, path.parent) if one.severity == "error")
 
 

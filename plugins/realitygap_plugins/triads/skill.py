@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realitygap.errors import unknown
+from realitygap.guide_files import reading_once
 from realitygap_plugins.triads.claims import SkillRecord
 from realitygap_plugins.triads.collection import Collection, collect, read_collection
 from realitygap_plugins.triads.collection_checks import address_findings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_WARNINGS = 20
 
 
+@reading_once()
 def check(inputs: Mapping[str, Any], run: RunContext) -> dict[str, Any]:
     """Judges every declared trit and every claim about a group: of a folder, of a pipeline and its skills, or of the whole registry."""
     path, pipeline = inputs.get("path"), inputs.get("pipeline")

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import NamedTuple
 
+from realitygap.fences import FENCE, fence_after
+
 MAX_LINE = 20_000
 """Characters of a line that are looked at. Longer lines are data that somebody pasted."""
 
@@ -21,7 +23,6 @@ Mark = str | re.Pattern[str]
 """What a line is looked at for. A pattern begins with a character that stands for itself, so that it is found as fast as a text."""
 
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
-_FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
 _INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
@@ -112,16 +113,15 @@ class Text:
                 generated = match["edge"].upper() == "BEGIN"
                 starts.append(number)
                 states.append(Surroundings(before.heading, generated or level_injected > 0))
-            elif match := _FENCE.match(line):
-                mark = match["fence"]
-                if not fence:
-                    fence = mark
+            elif match := FENCE.match(line):
+                after = fence_after(line, fence)
+                if after and not fence:
                     starts.append(number)
                     states.append(Surroundings(before.heading, before.injected, True, match["info"].strip().lower() not in _NO_LANGUAGE))
-                elif mark.startswith(fence) and not match["info"].strip():
-                    fence = ""
+                elif fence and not after:
                     starts.append(number + 1)
                     states.append(Surroundings(before.heading, before.injected, False))
+                fence = after
             elif not fence and (match := _HEADING.match(line)):
                 level = len(match["level"])
                 if level_injected and level <= level_injected:

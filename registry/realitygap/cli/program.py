@@ -104,5 +104,4 @@ def program(
     registry = Program.registry_of(context)
     for name in (one for text in (*allowed, *denied) for one in names(text)):
         if name in registry.unmatched:
-            records = registry.plugins.values()
-            raise unknown("plugin", name, {known for one in records if not one.builtin or denied for known in (one.name, one.distribution)})
+            raise unknown("plugin", name, {known for one in registry.plugins.values() for known in (one.name, one.distribution)})
