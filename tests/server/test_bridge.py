@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import anyio
 import pytest
@@ -368,3 +369,9 @@ def test_the_server_imports_no_simulator_and_no_code_of_a_skill(tmp_path: Path) 
         check=True,
     )
     assert json.loads(done.stdout) == []
+
+
+def test_half_a_character_in_a_message_of_progress_is_told_as_a_question_mark() -> None:
+    told = AsyncMock()
+    anyio.run(Bridge(Registry([], []))._reporter(Mock(session=Mock(report_progress=told))), 0.5, "l\udcff")
+    told.assert_awaited_once_with(0.5, 1.0, "l?")

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,7 +22,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from mcp import Client
+from mcp import Client, MCPError
+from mcp.types import Resource
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
@@ -116,6 +118,25 @@ def test_a_body_beyond_the_limit_is_refused_also_without_a_length() -> None:
             assert (await post(b"[" * 100_000)).status_code == 400
             assert "error" in (await post([LIST, LIST])).json()
             assert (await post()).status_code == 200
+
+    anyio.run(talk)
+
+
+def test_half_a_character_in_an_answer_or_a_refusal_is_told_as_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge = Bridge(Registry([], []))
+    body = {**LIST, "method": "resources/list"}
+
+    async def talk() -> None:
+        async with listening(LOCAL, bridge=bridge) as post:
+            for error in (InputError("no 'l\udcff'"), MCPError(-32602, "no 'l\udcff'", {"name\ud800": ["l\udcff"]})):
+                monkeypatch.setattr(bridge.guides, "resources", Mock(side_effect=error))
+                refused = (await post(body, mcp_method="resources/list")).json()["error"]
+                assert refused["message"] == "no 'l?'"
+            assert refused["data"] == {"name?": ["l?"]}
+            one = Resource(name="l\udcff", uri="skill://l")
+            monkeypatch.setattr(bridge.guides, "resources", lambda: [one])
+            answer = (await post(body, mcp_method="resources/list")).json()
+            assert "l?" in [found["name"] for found in answer["result"]["resources"]]
 
     anyio.run(talk)
 
