@@ -24,7 +24,7 @@ from mcp.types import CallToolRequestParams, CallToolResult, TextContent
 from realitygap import runs
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
-from realitygap.inputs import prepare
+from realitygap.inputs import prepare, validate
 from realitygap.pipeline import output_schema
 from realitygap.runs import RunHandle, RunStatus, result_document
 from realitygap.skill import Skill
@@ -163,6 +163,26 @@ def test_a_hundred_thousand_wrong_arguments_are_a_short_answer_at_once() -> None
     assert len(told) < 400
     lines = problems({"model": "a", "logs": [0] * 100_000}, SCHEMA)
     assert (len(lines), lines[-1]) == (MOST_ERRORS + 1, "and many more")
+
+
+@pytest.mark.parametrize(
+    ("items", "unique"),
+    [
+        ([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}], False),
+        ([1, True, "1", [1], {"a": True}, {"a": 1}], True),
+        ([0, False, None, ""], True),
+        ([[1, 2], [2, 1], [1.0, 2]], False),
+        ([{"name": f"a{i}"} for i in range(200_000)], True),  # each compared with each would take days
+    ],
+)
+def test_items_are_unique_as_json_schema_says_in_a_time_that_is_linear(items: list[Any], unique: bool) -> None:
+    schema = {"type": "object", "properties": {"items": {"type": "array", "uniqueItems": True}}}
+    assert (problems({"items": items}, schema) == []) is unique
+    if unique:
+        validate({"items": items}, schema, "input")
+    else:
+        with pytest.raises(InputError, match="is there twice"):
+            validate({"items": items}, schema, "input")
 
 
 RUN = "20260101T000000Z-" + "a" * 26
