@@ -27,7 +27,7 @@ def _kind() -> Any:
                 return
             seen.add(text)
 
-    return extend(Draft202012Validator, {"uniqueItems": unique})
+    return extend(Draft202012Validator, {"uniqueItems": unique})  # type: ignore[no-untyped-call]
 
 
 def _whole(value: Any) -> Any:

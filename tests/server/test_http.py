@@ -217,10 +217,10 @@ class Issuer:
         self.file = folder / "keys.json"
         self.file.write_text(json.dumps({"keys": keys}))
 
-    def token(self, *, key: Any = None, algorithm: str = "ES256", kid: str = "one", **claims: Any) -> str:
+    def token(self, *, key: Any = None, algorithm: str = "ES256", kid: str = "one", null: str = "", **claims: Any) -> str:
         now = int(time.time())
         told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": now + 60, "scope": "robots", **claims}
-        kept = {name: value for name, value in told.items() if value is not None}
+        kept = {name: value for name, value in told.items() if value is not None or name == null}
         return jwt.encode(kept, None if algorithm == "none" else key or self.key, algorithm=algorithm, headers={"kid": kid})
 
 
@@ -235,6 +235,8 @@ def test_only_tokens_of_the_issuer_for_this_server_and_in_force_count(tmp_path: 
         {"exp": int(time.time()) - 60},
         {"exp": None},
         {"sub": None},
+        {"scope": 7},
+        {"scope": {"robots": True}},
         {"key": issuer.other},
         {"kid": "three"},
         # The public key as the secret of a symmetric signature, and no signature at all.
@@ -251,6 +253,7 @@ def test_only_tokens_of_the_issuer_for_this_server_and_in_force_count(tmp_path: 
                 assert answer.status_code == 401, claims
                 assert "/.well-known/oauth-protected-resource/mcp" in answer.headers["www-authenticate"]
             assert (await post(authorization=f"Bearer {issuer.token(scope='other')}")).status_code == 403
+            assert (await post(authorization=f"Bearer {issuer.token(scope=None, null='scope')}")).status_code == 403
             assert (await post(authorization=f"Bearer {issuer.token()}", host="robots.example")).status_code == 200
             assert (await post(authorization=f"Bearer {issuer.token()}", host="robots2.example")).status_code == 421
             assert (await post(authorization="Bearer no.token.atall")).status_code == 401
