@@ -172,7 +172,7 @@ def test_a_hundred_thousand_wrong_arguments_are_a_short_answer_at_once() -> None
         ([1, True, "1", [1], {"a": True}, {"a": 1}], True),
         ([0, False, None, ""], True),
         ([[1, 2], [2, 1], [1.0, 2]], False),
-        ([{"name": f"a{i}"} for i in range(200_000)], True),  # each compared with each would take days
+        ([{"name": f"a{i}"} for i in range(40_000)], True),  # each compared with each would take an hour
     ],
 )
 def test_items_are_unique_as_json_schema_says_in_a_time_that_is_linear(items: list[Any], unique: bool) -> None:
