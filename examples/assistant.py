@@ -124,9 +124,9 @@ def shortened(text: str) -> str:
 
 
 def shape(text: str) -> str:
-    """What stays true of a transcript when figures, run ids and the length of the trainings change."""
+    """What stays true of a transcript when figures other than the number of tools, run ids and the length of the trainings change."""
     text = re.sub(r"\d{4}-\d\d-\d\dT[\w-]+", "RUN", text)
-    return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "0", text)
+    return re.sub(r"(lists \d+ tools)|-?\d+(\.\d+)?(e-?\d+)?", lambda found: found[1] or "0", text)
 
 
 def _brief(value: Any) -> Any:

@@ -51,7 +51,8 @@ def import_recording(
         raise CoreError(
             f"'{path.name}' is a raw log and needs a mapping",
             where=str(path),
-            hint=f"draft one: `skills init-robot MODEL {path.name}`, then give it as `mapping`",
+            hint="write one after the example in the guide of import-recording (`skills show import-recording --guide`), or draft it with "
+            f"`skills init-robot MODEL {path.name}`; then give it as `mapping`",
         )
     parsed = mapping if isinstance(mapping, LogMapping) else LogMapping.parse(mapping, robot)
     tables = read_table(path, format=parsed.format, log_column=parsed.log_column, readers=readers)

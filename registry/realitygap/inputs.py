@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from realitygap.errors import InputError, nearest, unknown
 from realitygap.json_reader import read_json
 from realitygap.nodes import MAX_BYTES, Malformed
+from realitygap.validator import validator
 
 if TYPE_CHECKING:
     from realitygap.skill import Skill
@@ -206,10 +207,9 @@ def resolve_path(name: str, text: str, schema: Schema, assets: Assets, base: Pat
 
 def validate(values: Mapping[str, Any], schema: Schema, kind: str) -> None:
     """Raises InputError for the first value that breaks its schema; `kind` is `input` or `output`."""
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(dict(schema)).iter_errors(values))
+    error = best_match(validator(schema).iter_errors(values))
     if error is None:
         return
     path = list(error.absolute_path)

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
+from realitygap.validator import validator
+
 MOST_ERRORS = 8
 """Errors, and unknown names, that are named in one answer."""
 MOST_COUNTED = 200
@@ -18,9 +20,7 @@ _SHOWN = 120
 
 def problems(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """What is wrong with the arguments, one line each; empty if nothing is."""
-    from jsonschema import Draft202012Validator  # 0.2 s to import, and the first answer to a client must not wait for it
-
-    found = list(islice(Draft202012Validator(dict(schema)).iter_errors(dict(arguments)), MOST_COUNTED))
+    found = list(islice(validator(schema).iter_errors(dict(arguments)), MOST_COUNTED))
     found.sort(key=lambda error: [str(part) for part in error.absolute_path])
     lines = [_line(error) for error in found[:MOST_ERRORS]]
     if len(found) > MOST_ERRORS:

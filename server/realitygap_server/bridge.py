@@ -25,7 +25,7 @@ from realitygap_server import arguments as checking
 from realitygap_server import task_extension
 from realitygap_server.answers import answer_about, refusal, short
 from realitygap_server.completions import Completions
-from realitygap_server.guard import guard
+from realitygap_server.guard import encodable, guard
 from realitygap_server.guides import Guides
 from realitygap_server.handles import Handles
 from realitygap_server.jobs import Jobs, Report
@@ -224,7 +224,7 @@ class Bridge:
 
     def _reporter(self, ctx: ServerRequestContext[Any]) -> Report:
         async def report(fraction: float, message: str) -> None:
-            await ctx.session.report_progress(fraction, 1.0, short(message) or None)
+            await ctx.session.report_progress(fraction, 1.0, encodable(short(message)) or None)
 
         return report
 

@@ -1,4 +1,4 @@
-"""What a client is told of a fault of the server itself: that there was one, in both protocol eras."""
+"""What a client is told of a fault of the server itself: that there was one, in both protocol eras. And only what UTF-8 can hold."""
 
 from __future__ import annotations
 
@@ -22,13 +22,30 @@ async def guard(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerR
     Left alone the handshake era puts the text of an exception on the wire, and that of a crash may hold anything.
     """
     try:
-        return await call_next(ctx)
-    except (MCPError, ValidationError):
+        answer: HandlerResult = encodable(await call_next(ctx))
+    except MCPError as error:
+        raise MCPError(error.code, encodable(error.message), encodable(error.data)) from None
+    except ValidationError:
         raise
     except InputError as error:
-        raise MCPError(INVALID_PARAMS, error.message) from None
+        raise MCPError(INVALID_PARAMS, encodable(error.message)) from None
     except Explained as error:
-        raise MCPError(INTERNAL_ERROR, error.message) from None
+        raise MCPError(INTERNAL_ERROR, encodable(error.message)) from None
     except Exception:
         log.exception("%s failed inside the server", ctx.method)
         raise MCPError(INTERNAL_ERROR, "the server failed; this is a defect of it, and its stderr has the details") from None
+    return answer
+
+
+def encodable(value: Any) -> Any:
+    """The value with `?` for each half of a surrogate pair.
+
+    Names of files and JSON can hold one, UTF-8 cannot, and an attempt to write it ends the connection.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [encodable(part) for part in value]
+    if isinstance(value, dict):
+        return {encodable(name): encodable(part) for name, part in value.items()}
+    return value

@@ -62,11 +62,13 @@ def _step(tool: str, arguments: Mapping[str, Any], why: str) -> dict[str, Any]:
 
 
 def _handed_on(outputs: Mapping[str, Any], schemas: Mapping[str, Any], enabled: Skill) -> dict[str, Any]:
-    """Outputs with the name and type of an input of the other skill."""
+    """Outputs with the name, their own or `x-input`, and the type of an input of the other skill."""
+    described = [(schemas.get(name, {}), name, value) for name, value in outputs.items()]
+    named = [(schema.get("x-input", name), schema, value) for schema, name, value in described]
     return {
         name: value
-        for name, value in outputs.items()
-        if name in enabled.inputs and _is_short(value) and fits(schemas.get(name, {}), enabled.inputs[name]) is not False
+        for name, schema, value in named
+        if name in enabled.inputs and _is_short(value) and fits(schema, enabled.inputs[name]) is not False
     }
 
 

@@ -88,13 +88,14 @@ class OAuth:
         """What a token says, None unless it is signed by the issuer, for this server, and in force."""
         try:
             claims = await anyio.to_thread.run_sync(self._claims, token)
+            scopes = _scopes(claims)
         except (jwt.PyJWTError, InputError, KeyError, ValueError) as error:
             log.info("a bearer token was refused: %s", type(error).__name__)
             return None
         return AccessToken(
             token="",
             client_id=str(claims.get("client_id") or claims.get("azp") or claims["sub"]),
-            scopes=_scopes(claims),
+            scopes=scopes,
             expires_at=int(claims["exp"]),
             resource=self.audience,
             subject=str(claims["sub"]),
@@ -142,5 +143,8 @@ class RequireToken:
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
-    given = claims.get("scope", claims.get("scp", []))
+    """Raises ValueError where they are neither a text nor a list."""
+    given = claims.get("scope") or claims.get("scp") or []
+    if not isinstance(given, str | list):
+        raise ValueError("no scopes")
     return given.split() if isinstance(given, str) else [str(one) for one in given]

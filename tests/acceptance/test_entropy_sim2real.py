@@ -293,6 +293,7 @@ def assistant() -> Any:
 
 def test_of_a_transcript_figures_and_run_ids_may_differ_and_words_may_not() -> None:
     shape = assistant().shape
+    assert shape("It lists 22 tools.") != shape("It lists 20 tools.")
     assert shape("2026-11-20T10-00-00-123-abc: 0.5 rad, 1e-3 s") == shape("2027-01-02T11-30-01-456-def: 12 rad, 7 s")
     assert shape("`run_status` 3") != shape("`run_result` 3")
 

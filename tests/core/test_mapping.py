@@ -299,3 +299,4 @@ def test_a_raw_log_without_a_mapping_says_how_to_get_one(tmp_path):
     with pytest.raises(CoreError, match="is a raw log and needs a mapping") as caught:
         import_recording(_csv(tmp_path, "t\n0\n"))
     assert "init-robot" in caught.value.hint
+    assert "the guide of import-recording" in caught.value.hint

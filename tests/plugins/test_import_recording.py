@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def test_a_raw_log_becomes_a_recording_in_the_artifacts(tmp_path, source):
     assert outputs["findings"] == []
     assert outputs["seconds"] == pytest.approx(0.49)
     assert any("guesses (q)" in warning for warning in run.warnings)
+
+
+def test_the_mapping_in_the_guide_is_complete(tmp_path):
+    guide = (Path(__file__).parents[2] / "skills" / "import-recording" / "SKILL.md").read_text()
+    mapping = _mapping(tmp_path, guide.split("```yaml\n")[1].split("```")[0])
+    log = tmp_path / "walk.csv"
+    # 1000 counts are 1000 * 2 pi / 2048 rad, of the other sign; the arm turns by 1 degree in 10 ms, which is 1.745 rad/s.
+    log.write_text("time_ms,u,arm_deg,pole_counts,arm_rate\n" + "".join(f"{10 * k},0.5,{k},{1000 + k},1.7453293\n" for k in range(50)))
+    run = RunContext(folder=tmp_path / "step")
+    outputs = import_recording({"source": str(log), "mapping": mapping, "model": str(QUBE / "qube.xml")}, run)
+    assert outputs["findings"] == []
+    (logged,) = Recording.open(outputs["recording"]).logs()
+    assert logged.signals["states"].values_tc[0, 1] == pytest.approx(-1000 * 2 * math.pi / 2048)
 
 
 def test_a_recording_is_checked_and_passed_on(tmp_path):

@@ -67,6 +67,14 @@ def test_next_steps_hand_on_what_fits_and_say_what_is_missing(registry: Registry
     assert (look["tool"], look["arguments"]) == ("artifact_read", {"run_id": "r", "name": "curve.png"})
 
 
+def test_a_replay_hands_both_its_recordings_to_the_comparison(tmp_path: Path) -> None:
+    result = result_document("r", "replay-recording", "done", outputs={"simulated": "/sim.recording", "real": "/real.recording"})
+    steps = outcome(result, ended(tmp_path, "replay-recording"), Registry.discover())["next_steps"]
+    (compare,) = (step for step in steps if step["tool"] == "compare_domains")
+    assert compare["arguments"] == {"sim": "/sim.recording", "real": "/real.recording"}
+    assert "missing" not in compare
+
+
 def test_no_next_step_names_a_tool_that_is_not_offered(registry: Registry, tmp_path: Path) -> None:
     result = result_document("r", "fit", "done", outputs={})
     steps = outcome(result, ended(tmp_path, "fit"), registry, {"fit", "judge"})["next_steps"]

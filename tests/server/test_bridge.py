@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import anyio
 import pytest
@@ -23,7 +24,7 @@ from mcp.types import CallToolRequestParams, CallToolResult, TextContent
 from realitygap import runs
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
-from realitygap.inputs import prepare
+from realitygap.inputs import prepare, validate
 from realitygap.pipeline import output_schema
 from realitygap.runs import RunHandle, RunStatus, result_document
 from realitygap.skill import Skill
@@ -162,6 +163,26 @@ def test_a_hundred_thousand_wrong_arguments_are_a_short_answer_at_once() -> None
     assert len(told) < 400
     lines = problems({"model": "a", "logs": [0] * 100_000}, SCHEMA)
     assert (len(lines), lines[-1]) == (MOST_ERRORS + 1, "and many more")
+
+
+@pytest.mark.parametrize(
+    ("items", "unique"),
+    [
+        ([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}], False),
+        ([1, True, "1", [1], {"a": True}, {"a": 1}], True),
+        ([0, False, None, ""], True),
+        ([[1, 2], [2, 1], [1.0, 2]], False),
+        ([{"name": f"a{i}"} for i in range(40_000)], True),  # each compared with each would take an hour
+    ],
+)
+def test_items_are_unique_as_json_schema_says_in_a_time_that_is_linear(items: list[Any], unique: bool) -> None:
+    schema = {"type": "object", "properties": {"items": {"type": "array", "uniqueItems": True}}}
+    assert (problems({"items": items}, schema) == []) is unique
+    if unique:
+        validate({"items": items}, schema, "input")
+    else:
+        with pytest.raises(InputError, match="is there twice"):
+            validate({"items": items}, schema, "input")
 
 
 RUN = "20260101T000000Z-" + "a" * 26
@@ -368,3 +389,9 @@ def test_the_server_imports_no_simulator_and_no_code_of_a_skill(tmp_path: Path) 
         check=True,
     )
     assert json.loads(done.stdout) == []
+
+
+def test_half_a_character_in_a_message_of_progress_is_told_as_a_question_mark() -> None:
+    told = AsyncMock()
+    anyio.run(Bridge(Registry([], []))._reporter(Mock(session=Mock(report_progress=told))), 0.5, "l\udcff")
+    told.assert_awaited_once_with(0.5, 1.0, "l?")

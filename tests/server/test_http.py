@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,7 +22,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from mcp import Client
+from mcp import Client, MCPError
+from mcp.types import Resource
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
@@ -120,6 +122,25 @@ def test_a_body_beyond_the_limit_is_refused_also_without_a_length() -> None:
     anyio.run(talk)
 
 
+def test_half_a_character_in_an_answer_or_a_refusal_is_told_as_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge = Bridge(Registry([], []))
+    body = {**LIST, "method": "resources/list"}
+
+    async def talk() -> None:
+        async with listening(LOCAL, bridge=bridge) as post:
+            for error in (InputError("no 'l\udcff'"), MCPError(-32602, "no 'l\udcff'", {"name\ud800": ["l\udcff"]})):
+                monkeypatch.setattr(bridge.guides, "resources", Mock(side_effect=error))
+                refused = (await post(body, mcp_method="resources/list")).json()["error"]
+                assert refused["message"] == "no 'l?'"
+            assert refused["data"] == {"name?": ["l?"]}
+            one = Resource(name="l\udcff", uri="skill://l")
+            monkeypatch.setattr(bridge.guides, "resources", lambda: [one])
+            answer = (await post(body, mcp_method="resources/list")).json()
+            assert "l?" in [found["name"] for found in answer["result"]["resources"]]
+
+    anyio.run(talk)
+
+
 @pytest.mark.parametrize("depth", [100, 5000, 100_000])
 def test_arguments_nested_without_end_are_refused_and_the_server_goes_on(depth: int) -> None:
     async def talk() -> None:
@@ -196,10 +217,10 @@ class Issuer:
         self.file = folder / "keys.json"
         self.file.write_text(json.dumps({"keys": keys}))
 
-    def token(self, *, key: Any = None, algorithm: str = "ES256", kid: str = "one", **claims: Any) -> str:
+    def token(self, *, key: Any = None, algorithm: str = "ES256", kid: str = "one", null: str = "", **claims: Any) -> str:
         now = int(time.time())
         told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": now + 60, "scope": "robots", **claims}
-        kept = {name: value for name, value in told.items() if value is not None}
+        kept = {name: value for name, value in told.items() if value is not None or name == null}
         return jwt.encode(kept, None if algorithm == "none" else key or self.key, algorithm=algorithm, headers={"kid": kid})
 
 
@@ -214,6 +235,8 @@ def test_only_tokens_of_the_issuer_for_this_server_and_in_force_count(tmp_path: 
         {"exp": int(time.time()) - 60},
         {"exp": None},
         {"sub": None},
+        {"scope": 7},
+        {"scope": {"robots": True}},
         {"key": issuer.other},
         {"kid": "three"},
         # The public key as the secret of a symmetric signature, and no signature at all.
@@ -230,6 +253,7 @@ def test_only_tokens_of_the_issuer_for_this_server_and_in_force_count(tmp_path: 
                 assert answer.status_code == 401, claims
                 assert "/.well-known/oauth-protected-resource/mcp" in answer.headers["www-authenticate"]
             assert (await post(authorization=f"Bearer {issuer.token(scope='other')}")).status_code == 403
+            assert (await post(authorization=f"Bearer {issuer.token(scope=None, null='scope')}")).status_code == 403
             assert (await post(authorization=f"Bearer {issuer.token()}", host="robots.example")).status_code == 200
             assert (await post(authorization=f"Bearer {issuer.token()}", host="robots2.example")).status_code == 421
             assert (await post(authorization="Bearer no.token.atall")).status_code == 401

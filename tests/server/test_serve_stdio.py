@@ -41,6 +41,10 @@ def refuse(inputs, run):
 
 def crash(inputs, run):
     raise RuntimeError("{SECRET}")
+
+def halve(inputs, run):
+    run.artifact("halves.jsonl").write_text('{{"a": "\\\\ud800"}}')
+    return {{"summary": "Written."}}
 '''
 MANIFEST = """\
 schema: 1
@@ -64,9 +68,15 @@ outputs:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> dict[str, str]:
-    """The environment of a server with three small skills, and a home of its own."""
+    """The environment of a server with four small skills, and a home of its own."""
     (tmp_path / "slow_skills.py").write_text(CODE)
-    for name, function, runtime in (("count-slowly", "count", "long"), ("refuse-it", "refuse", "quick"), ("crash-it", "crash", "quick")):
+    skills = (
+        ("count-slowly", "count", "long"),
+        ("refuse-it", "refuse", "quick"),
+        ("crash-it", "crash", "quick"),
+        ("halve-it", "halve", "quick"),
+    )
+    for name, function, runtime in skills:
         folder = tmp_path / "skills" / name
         folder.mkdir(parents=True)
         (folder / "skill.yaml").write_text(MANIFEST.format(name=name, function=function, runtime=runtime, summary=f"Does {function}."))
@@ -79,8 +89,8 @@ def workspace(tmp_path: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connected(environment: dict[str, str], mode: str = "auto") -> AsyncIterator[Client]:
-    parameters = StdioServerParameters(command=SERVE[0], args=SERVE[1:], env=environment)
+async def connected(environment: dict[str, str], mode: str = "auto", folder: Path | None = None) -> AsyncIterator[Client]:
+    parameters = StdioServerParameters(command=SERVE[0], args=SERVE[1:], env=environment, cwd=folder)
     async with Client(parameters, mode=mode) as client:
         yield client
 
@@ -286,6 +296,23 @@ def test_every_byte_on_stdout_is_json_rpc(workspace: dict[str, str]) -> None:
         assert server.process.wait(timeout=20) == 0
     assert rest == ""
     assert answers[1]["result"]["structuredContent"]["state"] == "done"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_half_a_character_in_a_file_or_its_name_ends_no_connection(workspace: dict[str, str], tmp_path: Path, mode: str) -> None:
+    (tmp_path / "guides").mkdir()
+    os.symlink("/etc", os.fsencode(tmp_path / "guides") + b"/l\xff")
+
+    async def talk() -> None:
+        async with connected(workspace, mode, tmp_path) as client:
+            refused = await client.call_tool("import_skills", {"path": "guides"})
+            assert refused.is_error
+            assert "l?" in text(refused)
+            run_id = told(await client.call_tool("halve_it", {}))["run_id"]
+            table = await client.call_tool("artifact_read", {"run_id": run_id, "name": "halves.jsonl"})
+            assert told(table)["untrusted_rows"] == [{"a": "?"}]
+
+    anyio.run(talk)
 
 
 def test_a_client_that_probes_and_then_shakes_hands_is_served(workspace: dict[str, str]) -> None:

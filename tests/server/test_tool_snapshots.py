@@ -82,3 +82,43 @@ def test_every_tool_can_be_understood(wire: dict[str, dict[str, Any]]) -> None:
         for argument, schema in tool["inputSchema"].get("properties", {}).items():
             # Only what explains itself goes without words.
             assert schema.get("description") or argument in ("limit", "offset"), f"{name}.{argument}"
+
+
+def test_every_number_that_a_tool_takes_has_bounds_and_every_list_an_end(wire: dict[str, dict[str, Any]]) -> None:
+    for name, tool in wire.items():
+        for schema in schemas(tool["inputSchema"]):
+            kinds = schema.get("type", [])
+            kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+            if kinds & {"integer", "number"}:
+                assert {"minimum", "exclusiveMinimum"} & set(schema), (name, schema)
+                assert {"maximum", "exclusiveMaximum"} & set(schema), (name, schema)
+            if "array" in kinds:
+                assert "maxItems" in schema, (name, schema)
+
+
+def test_no_bound_refuses_what_a_serious_user_does(wire: dict[str, dict[str, Any]]) -> None:
+    large = {
+        "env_steps": 10**12,
+        "num_envs": 10**6,
+        "seed": 2**31,
+        "hidden": [8192] * 12,
+        "unroll": 4096,
+        "devices": 1024,
+        "physics_dt": 1e-6,
+    }
+    Draft202012Validator(wire["train_policy"]["inputSchema"]).validate(large)
+    for word in ("test_logs", "train_logs"):
+        Draft202012Validator(wire["identify_parameters"]["inputSchema"]["properties"][word]).validate(["*.csv"] * 1000)
+
+
+def schemas(value: Any) -> Iterator[dict[str, Any]]:
+    """A schema and those inside it."""
+    if isinstance(value, dict):
+        if "type" in value:
+            yield value
+        for key, part in value.items():
+            if key not in ("default", "examples"):
+                yield from schemas(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from schemas(part)
