@@ -64,6 +64,48 @@ def test_a_claim_in_a_line(text: str, form: str, trits: list[int | None], arithm
     assert (found, [trit for _, trit in members], *verdicts) == (form, trits, arithmetic, truth)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(-1) + fit (0) + train (+1) = 0",
+        "-1 ⊗ b (0) ⊗ c (0) = -1",
+        "a (+1) + foo bar (0) + c (+1) = 0",
+        "a (-1) ⊗ foo bar (0) ⊗ c (+1) = 0",
+        "a (-1) ⊗ 🤖b (0) ⊗ c (+1) = 0",
+        "a (-1) ⊗ b's (0) ⊗ c (+1) = 0",
+        "a (1st) ⊗ b (0) ⊗ c (+1) = 0",
+        "a (-1)\u2060 ⊗ b (0) ⊗ c (+1) = 0",
+        "2×a (+1) + b (+1) = 3 ≡ 0",
+        "2*a (+1) + b (+1) = 3 ≡ 0",
+        *(f"a (+1){joined}b (-1) ⊗ c (-1) = -1" for joined in (" & ", "; ", " | ", " ↔ ", " / ", " - ", " and ", " ⊗ (")),
+    ],
+)
+def test_the_rest_of_a_longer_sum_is_not_judged_alone(text: str) -> None:
+    assert claims(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"a (-1) ⊗ b (0) ⊗ {last}" for last in ("_ (+1) = 0", '"c d" (+1) = 0', "...", "<your-skill> (+1)", "{any} (+1)")),
+        "(a (-1) ⊗ b (0)) ⊗ c (+1)",
+        "> a (-1) ⊗ b (0) ⊗\n>\n> c (+1) = 0",
+    ],
+)
+def test_the_beginning_of_a_longer_group_is_not_judged_alone(text: str) -> None:
+    assert claims(f"## Balanced Triads\n\n{text}\n") == []
+
+
+@pytest.mark.parametrize("text", ["> a (-1) ⊗ b (0) ⊗\n> c (+1) = 0 ✓", "> a (-1) ⊗ b (0)\n> ⊗ c (+1) = 0 ✓"])
+def test_a_quotation_goes_on_in_the_next_line(text: str) -> None:
+    assert read(text) == ("line", [("a", -1), ("b", 0), ("c", 1)], "balanced", "true")
+
+
+@pytest.mark.parametrize("before", ["- ", "+ ", "1. ", "(1) ", "> * ", "Triad 2: ", "| x (0) | ", "a (-1) ⊗ b (+1) = 0, "])
+def test_what_stands_before_a_group_that_is_whole_does_not_matter(before: str) -> None:
+    assert judge(claims(f"{before}a (-1) ⊗ b (0) ⊗ c (+1) = 0")[-1], {}).truth == "true"
+
+
 def test_a_table_of_skills_is_judged_by_the_sum_below_it() -> None:
     head = "| Role | Skill | Trit |\n|------|:-----:|------|\n"
     rows = "| VALIDATOR | **obstruction-learning** | -1 |\n| COORDINATOR | [sheaf](x.md) | 0 (ERGODIC) |\n"

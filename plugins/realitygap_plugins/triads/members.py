@@ -30,8 +30,14 @@ _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
 _STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
-
-
+_GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
+"""Behind the last member that could be read: one follows that could not."""
+_LIST_MARK = re.compile(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
+_REST = re.compile(
+    rf"(?:[⊗⊕+×·∘]|(?:\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}])\s{{0,9}}"
+    rf"(?:(?:[⊗⊕+×·∘→⟶↔&;/|]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))[\s(\[\"'“]{{0,9}}\Z|[0-9]\Z"
+)
+"""Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
 _SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
@@ -75,10 +81,19 @@ def named_groups(text: str) -> Iterator[RawClaim]:
         position = max(stop, end)
         if "⊗" not in marks and _calls(text, first.start(), end, assertions):
             continue
+        if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()]):
+            continue
         stated = sum(not _bare(member) for member in members)
         if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
             form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
             yield RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position)
+
+
+def _is_rest(before: str) -> bool:
+    """Whether members that could not be read stand before a group."""
+    if before.startswith("|"):
+        before = before[before.rindex("|") + 1 :]  # cells of a table, which the same character divides
+    return _REST.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
 
 
 def _calls(text: str, start: int, end: int, assertions: tuple[Assertion, ...]) -> bool:

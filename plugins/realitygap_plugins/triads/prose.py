@@ -32,7 +32,8 @@ _SUMMAND = re.compile(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
 _CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
-_BRANCH = re.compile(r"[\s│|├└─]*")
+_QUOTED = " \t>"
+_BRANCH = re.compile(r"[\s>│|├└─]*")
 _TRIT_LINE = re.compile(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*\*|__|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
     r"(?:\s+(?:value|assignment|role))?)(?:\*\*|__|`)?\s*(?P<mark>[:=|])\s*(?:\*\*|__|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
@@ -158,14 +159,15 @@ def _too_long(text: Text, first: int, last: int) -> str:
 
 def _joins(line: str, following: str) -> bool:
     # Of most lines their last and first characters say that they do not.
+    following = following.lstrip(_QUOTED)
     carries_on = line.rstrip()[-1:] in _CARRIES_ON
-    if not carries_on and following.lstrip()[:1] not in _MAY_CARRY_ON:
+    if not carries_on and following[:1] not in _MAY_CARRY_ON:
         return False
     if (
         not following.strip()
         or not line.strip()
-        or line.lstrip().startswith(("#", "```", "|"))
-        or following.lstrip().startswith(("#", "```"))
+        or line.lstrip(_QUOTED).startswith(("#", "```", "|"))
+        or following.startswith(("#", "```"))
     ):
         return False
     return (carries_on or _CARRIED_ON.match(following) is not None) and _has_trit(line)
