@@ -119,6 +119,49 @@ def test_a_table_of_skills_is_judged_by_the_sum_below_it() -> None:
     assert claims(head + rows + "\nA violation of conservation is when Σ ≢ 0 mod 3.\n") == []
 
 
+FOUR = "| Skill | Trit |\n|--|--|\n| fit | 0 |\n| look | -1 |\n| walk | -1 |\n| train | +1 |\n\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**GF(3)**: fit (0) ⊗ look (-1) ⊗ train (+1) = 0",
+        "a (+1) ⊗ b (-1) = 0 is GF(3)-conserved.",
+        "Sum of the first two: -1 + 0 = -1",
+        "Sum: 0 + (-1) = -1",
+        "Skills with trit = 0 are coordinators.",
+        "Trit = 1 is a generator.",
+        "✓ trits declared",
+        "Run `check --net=0` to see the total.",
+        "Add c (+1) for a GF(3) balanced triad.",
+        "With c (+1) the sum = 0.",
+        "GF(3) sum over all 26 worlds: 0 ✓",
+        "Weighted sum = -1",
+        "Each bundle has GF(3) sum = 0.",
+    ],
+)
+def test_a_line_below_a_table_that_speaks_of_something_else_is_not_its_sum(line: str) -> None:
+    assert [claim for claim in claims(FOUR + line) if claim.form == "table"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "truth"),
+    [
+        # 0 - 1 - 1 + 1 = -1
+        ("**Sum** = -1", "true"),
+        ("Total skills = 4, net = -1", "true"),
+        ("Total skills = 4, net = +1", "false"),
+        ("**GF(3)**: (-1) + (-1) + (0) + (+1) = -1", "true"),
+        ("Not yet balanced: needs two +1", "true"),
+        ("The trits are not conserved.", "true"),
+        ("Balance: = 0 ✓", "false"),
+    ],
+)
+def test_the_sum_below_a_table_is_the_one_of_all_its_trits(line: str, truth: str) -> None:
+    (claim,) = claims(FOUR + line)
+    assert (claim.form, len(claim.members), judge(claim, {}).truth) == ("table", 4, truth)
+
+
 def test_a_row_without_a_name_counts_in_the_sum_of_its_table() -> None:
     text = "| PR | Trit | Skill |\n|--|--|--|\n| #1 | 0 | a (+1) |\n| #2 | -1 | b (0) |\n| #3 | +1 | — |\n\n**Σ(PR trits) = 0 ✓**\n"
     assert read(text) == ("table", [("a", 0), ("b", -1), ("", 1)], "balanced", "true")

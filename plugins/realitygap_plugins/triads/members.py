@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, read_assertions
@@ -125,3 +125,8 @@ def _bare(member: Member) -> bool:
 
 def _symbolic(match: re.Match[str]) -> bool:
     return bool(match["before"] or match["after"] or (match["trit"] in SYMBOLS and not match["more"].strip()))
+
+
+def same_trits(one: Sequence[Member], other: Sequence[Member]) -> bool:
+    """Whether two groups have the same trits, in whatever order."""
+    return sorted(member.trit or 0 for member in one) == sorted(member.trit or 0 for member in other)

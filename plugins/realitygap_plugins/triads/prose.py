@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
 from realitygap_plugins.triads.claims import Assertion, Claim
-from realitygap_plugins.triads.members import RawClaim, named_groups
+from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
@@ -194,7 +194,11 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
                 text.cut(line, f"a sum of more than {MAX_MEMBERS:,} trits")
     for table in tables.table_groups(text):
         # The sum below a table, written out, is the table's claim and not another one.
-        found = [one for one in found if not (one[2].form == "numbers" and table.line < one[0] <= table.end and _same(one[2], table.claim))]
+        found = [
+            one
+            for one in found
+            if not (one[2].form == "numbers" and table.line < one[0] <= table.end and same_trits(one[2].members, table.claim.members))
+        ]
         found.append((table.line, table.end, table.claim))
     claims = []
     for line, end, raw in sorted(found, key=lambda one: (one[0], one[1])):
@@ -217,10 +221,6 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
             )
         )
     return claims
-
-
-def _same(one: RawClaim, other: RawClaim) -> bool:
-    return sorted(m.trit or 0 for m in one.members) == sorted(m.trit or 0 for m in other.members)
 
 
 _KEY = re.compile(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)

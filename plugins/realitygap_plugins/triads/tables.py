@@ -9,8 +9,9 @@ from typing import NamedTuple
 from realitygap_plugins.triads.assertions import DASH, read_assertions
 from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
-from realitygap_plugins.triads.members import RawClaim
+from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.sums import anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 _RULE = re.compile(r"\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)[-|:+ \t]*(?=\n|\Z)")
@@ -32,13 +33,21 @@ _ROLES = {
     1: re.compile(r"\bplus\b|\bgenerators?\b|\(\s*[+]\s?1\s*\)", re.IGNORECASE),
 }
 _TOTAL = re.compile(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conservation)\b:?", re.IGNORECASE)
-_SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|GF\(3\)|balance|\btrits?\b", re.IGNORECASE)
+_SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|balance", re.IGNORECASE)
 _SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
 _CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
-_NEGATED = re.compile(r"\b(?:not|un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)|\bnot\b[\w\s-]{0,20}\b(?:balanced|conserv|sum)", re.IGNORECASE
+)
 _CLEAN = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
 _MARKUP = re.compile(r"[`*_\[]")
-_CONDITION = re.compile(r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|must|should|needs? to)\b", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|each|must|should|needs? to|add|with|first|over all|weighted)\b|--\w",
+    re.IGNORECASE,
+)
+"""Of a line that speaks of something else than the table above it."""
+_MEMBER_TRIT = re.compile(rf"\w[`*]*\s?\(\s?(?:[+]|{DASH})?\s?[01]\s?\)")
+_COUNTED = re.compile(r"\b(?:skills|members|agents|rows|entries|files)\s*\Z", re.IGNORECASE)
 _LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
 
 
@@ -118,7 +127,7 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
                 return  # a table of something else
     said = None
     if not assertions:
-        said = _sum_below(text, rows[-1][0] + 1)
+        said = _sum_below(text, rows[-1][0] + 1, members)
         assertions = said[1] if said else ()
     if len(members) >= 2 and assertions:
         shown = ", ".join(f"{member.name or '?'} ({'?' if member.trit is None else signed(member.trit)})" for member in members)
@@ -126,7 +135,7 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         yield TableClaim(RawClaim(tuple(members), assertions, shown[:400], "table"), header, end)
 
 
-def _sum_below(text: Text, number: int) -> tuple[int, tuple[Assertion, ...]] | None:
+def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tuple[Assertion, ...]] | None:
     """The line near below a table that says what it sums to."""
     seen = 0
     while seen < SUM_WITHIN and number <= len(text.lines):
@@ -135,10 +144,19 @@ def _sum_below(text: Text, number: int) -> tuple[int, tuple[Assertion, ...]] | N
             return None
         if line and not line.startswith(("```", "~~~")):
             seen += 1
-            if _SUM_LINE.search(line) and not _CONDITION.search(line) and (found := _said(line)):
+            if _is_sum_of(line, members) and (found := _said(line)):
                 return number, found
         number += 1
     return None
+
+
+def _is_sum_of(line: str, members: list[Member]) -> bool:
+    """Whether a line below a table speaks of the sum of its trits: not of named members, and where it writes a sum out, of the same."""
+    if _CONDITION.search(line) or next(named_groups(line), None):
+        return False
+    if written := list(anonymous_groups(line, [])):
+        return any(same_trits(one.members, members) for one in written)
+    return _SUM_LINE.search(line) is not None and not _MEMBER_TRIT.search(line)
 
 
 def _said(line: str) -> tuple[Assertion, ...]:
@@ -146,8 +164,8 @@ def _said(line: str) -> tuple[Assertion, ...]:
     if _NEGATED.search(line):
         return (Assertion(kind="unbalanced"),)
     for relation in _SAYS.finditer(line):
-        # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read.
-        if found := read_assertions(line, relation.start())[0]:
+        # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read, not `total skills = 5`.
+        if not _COUNTED.search(line, 0, relation.start()) and (found := read_assertions(line, relation.start())[0]):
             return found
     return (Assertion(kind="balanced"),) if _CONSERVE.search(line) else ()
 
