@@ -35,8 +35,8 @@ _CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+�
 _QUOTED = " \t>"
 _BRANCH = re.compile(r"[\s>│|├└─]*")
 _TRIT_LINE = re.compile(
-    r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*\*|__|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
-    r"(?:\s+(?:value|assignment|role))?)(?:\*\*|__|`)?\s*(?P<mark>[:=|])\s*(?:\*\*|__|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
+    r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
+    r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*(?P<mark>[:=|])\s*(?:\*{1,2}|_{1,2}|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
 _YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)

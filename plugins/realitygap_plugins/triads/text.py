@@ -24,7 +24,8 @@ _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
-_INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
+_INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat(?:\s?#|-sharp)\s+Integration\b", re.IGNORECASE)
+"""Below the title of the document: a skill may be about Cat#."""
 
 
 class Surroundings(NamedTuple):
@@ -126,7 +127,7 @@ class Text:
                 level = len(match["level"])
                 if level_injected and level <= level_injected:
                     level_injected = 0
-                if not level_injected and _INJECTED.search(match["title"]):
+                if level > 1 and not level_injected and _INJECTED.search(match["title"]):
                     level_injected = level
                 starts.append(number)
                 states.append(Surroundings(match["title"].strip(), generated or level_injected > 0))
