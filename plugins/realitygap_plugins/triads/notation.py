@@ -16,6 +16,8 @@ _WORDS = {"plus": 1, "minus": -1, "ergodic": 0}
 _NUMBER = re.compile(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
 _RESIDUE = re.compile(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
 _SEVERAL = re.compile(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
+_LONGER = re.compile(r"[\w/%]|\.\w")
+"""Behind a digit: the beginning of a longer number or of a word, not the end of a sentence."""
 _LABEL = re.compile(r"[\s,:;(\[*-]*([A-Za-z]+)?")
 _NAMED = re.compile(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
 
@@ -68,7 +70,7 @@ def _read_text(value: str) -> int:
     rest = text[number.end() :]
     if _SEVERAL.match(rest):
         raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
-    if rest[:1] in {".", "/", "%"} or rest[:1].isalnum() or rest[:1] == "_":
+    if _LONGER.match(rest):
         raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
     trit = _in_range(int(number.group(1).replace(" ", "")))
     label = _LABEL.match(rest)
