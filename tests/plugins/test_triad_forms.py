@@ -179,6 +179,42 @@ def test_each_row_of_a_table_with_a_column_for_each_role_is_a_claim() -> None:
     assert [judge(one, {}).truth for one in claims("## Balanced triads\n\n" + plain)] == ["true"]
 
 
+DENIALS = (
+    *("GF(3) Not Conserved", "Unconserved", "Non-balanced Triads", "Never balanced: examples", "Balanced vs Unbalanced", "To be balanced"),
+    *("Load-balanced routing", "GF(3) ≠ 0 → not conserved", "Cost sums to 0.5", "temperature = 0.3", "Agents (trit = 0)", "Out of balance"),
+    *("GF(3) conservation violated", "These aren't balanced", "Sums to zeros"),
+)
+
+
+@pytest.mark.parametrize("group", ["a (-1) ⊗ b (0) ⊗ c (0)", "| Minus (-1) | Ergodic (0) | Plus (+1) |\n|---|---|---|\n| a | b | c |"])
+@pytest.mark.parametrize("heading", DENIALS)
+def test_a_heading_that_denies_the_balance_or_speaks_of_another_claims_nothing(heading: str, group: str) -> None:
+    (claim,) = claims(f"## {heading}\n\n{group}\n")
+    assert claim.assertions == ()
+
+
+@pytest.mark.parametrize("heading", ["Balanced triads", "GF(3)-conserved", "Triads (GF(3) = 0)", "Sums to 0", "Rebalanced: Σ ≡ 0"])
+def test_a_heading_that_says_so_claims_that_its_groups_balance(heading: str) -> None:
+    (claim,) = claims(f"## {heading}\n\na (-1) ⊗ b (0) ⊗ c (0)\n")
+    assert judge(claim, {}).truth == "false"
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed"),
+    [
+        ("## Balanced triads\n\nOthers\n------\n\n", 0),
+        ("Balanced triads\n===============\n\n", 1),
+        ("---\nname: x\n\nnote: balanced triads\n---\n\n", 0),
+        ("## Balanced triads\n\nSome words.\n\n---\n\n", 1),
+        ("## Balanced triads\n\n- some words\n---\n\n", 1),
+        ("## Balanced triads\n\n```\n\nsome words\n---\n```\n\n", 1),
+    ],
+)
+def test_a_heading_may_be_underlined(text: str, claimed: int) -> None:
+    (claim,) = claims(f"{text}a (-1) ⊗ b (0) ⊗ c (+1)\n")
+    assert len(claim.assertions) == claimed
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -31,6 +31,17 @@ _SHORT = 60
 _OPEN = re.compile(r"\s*=\s*\?+")
 
 
+_CLAIMED = re.compile(r"balanced|conserved|\bsums? to (?:0|zero)(?!\.?\w)|(?<!trit)(?<!trit )[=≡]\s*0(?!\.?\w)", re.IGNORECASE)
+_NOT_CLAIMED = re.compile(
+    r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load)\b|n't\b|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=", re.IGNORECASE
+)
+
+
+def says_balanced(heading: str) -> bool:
+    """Whether a heading or a sentence says that the groups below it balance. One that denies anything says nothing of them."""
+    return _CLAIMED.search(heading) is not None and not _NOT_CLAIMED.search(heading)
+
+
 def read_assertions(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
     """What is said of the group that ends at `position`: the assertions, and where they end.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
+from realitygap_plugins.triads.assertions import says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
@@ -224,11 +225,10 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
 
 
 _KEY = re.compile(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
-_BALANCED = re.compile(r"(?<!un)(?<!im)(?<!not )balanced|conserved|sums? to (?:0|zero)|[=≡]\s*0", re.IGNORECASE)
 
 
 def _implied(text: Text, line: int, heading: str) -> str:
     """What stands above or before a group without `= 0` and says that it balances; empty where nothing does."""
     if _KEY.match(text.line(line)):
         return "claimed by its key, gf3_triad"
-    return f"claimed by its heading, '{heading}'" if _BALANCED.search(heading) else ""
+    return f"claimed by its heading, '{heading}'" if says_balanced(heading) else ""

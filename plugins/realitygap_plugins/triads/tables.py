@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from realitygap_plugins.triads.assertions import DASH, read_assertions
+from realitygap_plugins.triads.assertions import DASH, read_assertions, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
@@ -184,10 +184,7 @@ def _context(text: Text, header: int) -> tuple[Assertion, ...]:
         if line.startswith("|"):
             break
         above.append(line)
-    shown = " ".join(above)
-    if _NEGATED.search(shown):
-        return ()
-    return (Assertion(kind="balanced"),) if re.search(r"balanc|conserv|[=≡]\s*0", shown, re.IGNORECASE) else ()
+    return (Assertion(kind="balanced"),) if says_balanced(" ".join(above)) else ()
 
 
 def _is_rule(line: str) -> bool:
