@@ -104,6 +104,15 @@ def test_a_quad_over_several_lines_is_one_claim_at_its_first_line() -> None:
         ("a (±1) ⊗ b (0) ⊗ c (+1) = 0 ✓", "undetermined", "undetermined"),
         ("a (0) ⊗ b (0) ⊗ [MISSING -1] = ???", "undetermined", "undetermined"),
         ("a (0) ⊗ b (0) ⊗ c (0)", "balanced", "undetermined"),
+        # 1 + 1 = 2, which is -1 in GF(3), and there only.
+        ("GF(3): (+1) + (+1) = -1", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = -1 GF(3)", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = 2 mod 3 = -1", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = −1 (≡ 2)", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = -1", "unbalanced", "false"),
+        ("GF(3): (+1) + (+1) = 1", "unbalanced", "false"),
+        ("GF(3): (+1) + (+1) = -4", "unbalanced", "false"),
+        ("| Skill | Trit |\n|---|---|\n| a | +1 |\n| b | +1 |\n\nGF(3) sum = -1", "unbalanced", "true"),
     ],
 )  # fmt: skip
 def test_arithmetic_and_truth_are_separate(text: str, arithmetic: str, truth: str) -> None:
@@ -148,7 +157,7 @@ def test_a_false_claim_says_how_to_mend_it() -> None:
         ("a (+1) ⊗ b (-1) ≠ 0", "false: the group balances", "the group balances: write = 0"),
         ("a (+1) ⊗ b (+1) = -1", "false: the sum is not -1", "the trits sum to +2: write = +2"),
         ("a (+1) ⊗ b (+1) ≡ 1 (mod 3)", "false: it is -1 modulo 3", "write ≡ -1 (mod 3)"),
-        ("a (+1) ⊗ b (+1) ⊗ c (+1) = 1 ≡ 0 (mod 3)", "false: the group balances", "the trits sum to +3: write = +3"),
+        ("a (+1) ⊗ b (+1) ⊗ c (+1) = 1 ≡ 0 (mod 3)", "false: the group balances", "write ≡ 0 (mod 3)"),
     ],
 )
 def test_what_is_false_of_a_claim_is_said_with_what_to_write(text: str, why: str, mend: str) -> None:

@@ -18,6 +18,7 @@ _NUMBER = re.compile(rf"\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?")
 _TERM = re.compile(rf"\s*(?P<sign>[+]|{DASH})\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?(?!\s*[(\w×])")
 _RELATION = re.compile(r"\s*(?:→|⇒)?\s*\(?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?", re.UNICODE)
 _MODULO = re.compile(r"\s*\(?\s*(?:mod(?:ulo)?\s*3|in\s+GF\(3\))\s*\)?", re.IGNORECASE)
+_MODULAR = re.compile(r"GF\(3\)|mod(?:ulo)?\s*3|≡", re.IGNORECASE)
 _CLOSE = re.compile(r"\s*[)\]]")
 _NEEDS = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0)(?![\w%.])", re.IGNORECASE)
 _NEEDS_SOME = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
@@ -93,6 +94,13 @@ def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
     if found and (match := _CLOSE.match(text, position)):
         position = match.end()
     return tuple(dict.fromkeys(found)), position
+
+
+def in_context(assertions: tuple[Assertion, ...], line: str) -> tuple[Assertion, ...]:
+    """What is said of a group in a line: where that names GF(3), `= -1` is right of +1 and +1, and of all that sums to -1 too."""
+    if not any(one.kind == "sum" and abs(one.value) <= 1 for one in assertions) or not _MODULAR.search(line):
+        return assertions
+    return tuple(one._replace(kind="residue") if one.kind == "sum" and abs(one.value) <= 1 else one for one in assertions)
 
 
 def _verdict_mark(text: str, position: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
-from realitygap_plugins.triads.assertions import says_balanced
+from realitygap_plugins.triads.assertions import in_context, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
@@ -190,6 +190,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         for raw in (*named, *anonymous_groups(statement.text, taken)):
             line = statement.line_at(raw.start)
             if raw.members:
+                raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
                 found.append((line, statement.line_at(max(raw.start, raw.end - 1)), raw))
             else:
                 text.cut(line, f"a sum of more than {MAX_MEMBERS:,} trits")

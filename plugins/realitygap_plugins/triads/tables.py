@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from realitygap_plugins.triads.assertions import DASH, read_assertions, says_balanced
+from realitygap_plugins.triads.assertions import DASH, in_context, read_assertions, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
@@ -166,7 +166,7 @@ def _said(line: str) -> tuple[Assertion, ...]:
     for relation in _SAYS.finditer(line):
         # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read, not `total skills = 5`.
         if not _COUNTED.search(line, 0, relation.start()) and (found := read_assertions(line, relation.start())[0]):
-            return found
+            return in_context(found, line)
     return (Assertion(kind="balanced"),) if _CONSERVE.search(line) else ()
 
 
