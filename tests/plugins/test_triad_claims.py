@@ -127,6 +127,47 @@ def test_ordinary_prose_is_no_claim(text: str) -> None:
     assert find_claims(Text(text), path="x.md") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"a (+1) + b (-1) = {value}" for value in ("10%", "1e-3", "0x00", "0th")),
+        *(
+            f"a (-1) → b (0) {word}"
+            for word in ("(conservation broken)", "(conservation fails)", "(balanced with c)", "→ balanced by d (+1)")
+        ),
+        *(f"a (+1) → b (-1) {word}" for word in ("unbalanced input rejected", "(violation-check passes)")),
+        *(f"{before}a (-1) ⊗ b (0) = 0" for before in ("❌ ", "- ❌ Bad: ", "NOT: ", "**Wrong**: ", "~~")),
+        "❌ (-1) + (0) = 0",
+        "a (-1) + b (0) = 0? No, -1",
+        # Calls and products.
+        *(f"```python\n{code}\n```" for code in ("sign(-1) + sign(-1) = 0", "exp(-1) × exp(+1) = 1", "XOR(1) ⊕ XOR(1) = 0")),
+        *("requests (1) + errors (0) = 0 problems", "3·1 + 3·(-1) = 0", "-((+1) + (+1)) = -2", "2·((+1) + (+1)) = 4"),
+    ],
+)
+def test_nothing_is_said_by_longer_numbers_words_on_others_refusals_questions_and_code(text: str) -> None:
+    assert find_claims(Text(text), path="x.md") == []
+
+
+def test_a_question_below_a_heading_that_claims_balance_claims_nothing() -> None:
+    assert verdict("## Balanced triads\n\na (-1) ⊗ b (0) = 0? No, -1").truth == "undetermined"
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("a (-1) ⊗ b (+1) = 0 ✓ unbalanced input rejected", "true"),
+        ("a (-1) ⊗ b (0) (unbalanced, needs +1)", "true"),
+        ("a (-1) ⊗ b (+1) unbalanced", "false"),
+        ("~~a (-1) ⊗ b (0)~~ a (-1) ⊗ c (+1) = 0", "true"),
+        ("```python\n# GF(3): a(-1) + b(+1) = 0\n```", "true"),
+        ("```bash\n# a-b(-1) + c(+1) = 0\n```", "true"),
+        ("Σ((+1) + (-1)) = 0", "true"),
+    ],
+)
+def test_what_is_said_beside_refusals_and_code_is_still_read(text: str, truth: str) -> None:
+    assert verdict(text).truth == truth
+
+
 def test_sound_arithmetic_on_wrong_inputs_is_contradicted() -> None:
     found = verdict("a (-1) ⊗ b (0) ⊗ c (+1) = 0 ✓", known(a=0, b=0, c=1))
     assert (found.arithmetic, found.truth, found.consistency, found.by_declared) == ("balanced", "true", "contradicted", "unbalanced")

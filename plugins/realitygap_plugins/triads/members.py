@@ -38,7 +38,10 @@ _REST = re.compile(
     rf"(?:(?:[⊗⊕+×·∘→⟶↔&;/|]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))[\s(\[\"'“]{{0,9}}\Z|[0-9]\Z"
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
-_SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+_SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+
+
+_TRIT_WORD = re.compile(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)
 
 
 class RawClaim(NamedTuple):
@@ -79,7 +82,7 @@ def named_groups(text: str) -> Iterator[RawClaim]:
             continue
         assertions, stop = read_assertions(text, end)
         position = max(stop, end)
-        if "⊗" not in marks and _calls(text, first.start(), end, assertions):
+        if "⊗" not in marks and _calls(text, first.start(), end):
             continue
         if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()]):
             continue
@@ -96,11 +99,14 @@ def _is_rest(before: str) -> bool:
     return _REST.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
 
 
-def _calls(text: str, start: int, end: int, assertions: tuple[Assertion, ...]) -> bool:
-    """Whether these are calls of functions, as in `f(1) + g(0) = 1` or `f(0) + g(0) == 0`: no sign, and nothing said of a balance."""
-    if _SIGN.search(text, start, end):
-        return False
-    return text[end:].lstrip().startswith("==") or not any(one.kind != "sum" for one in assertions)
+def _calls(text: str, start: int, end: int) -> bool:
+    """Whether these are calls of functions, as in `f(1) + g(0) = 1` or `f(0) + g(0) == 0`: no sign, and nothing about trits."""
+    return not _SIGN.search(text, start, end) and (text[end:].lstrip().startswith("==") or not says_trits(text))
+
+
+def says_trits(line: str) -> bool:
+    """Whether a word or a mark of a line tells that its numbers are trits."""
+    return _TRIT_WORD.search(line) is not None
 
 
 def _member(match: re.Match[str]) -> Member:

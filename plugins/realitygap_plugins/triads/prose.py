@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
-from realitygap_plugins.triads.assertions import in_context, says_balanced
+from realitygap_plugins.triads.assertions import in_context, is_refused, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
-from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
+from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
@@ -189,6 +189,8 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         taken = [(raw.start, raw.end) for raw in named]
         for raw in (*named, *anonymous_groups(statement.text, taken)):
             line = statement.line_at(raw.start)
+            if is_refused(statement.text, raw.start) or (text.at(line).code and _is_code(raw, statement.text)):
+                continue
             if raw.members:
                 raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
                 found.append((line, statement.line_at(max(raw.start, raw.end - 1)), raw))
@@ -206,7 +208,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     for line, end, raw in sorted(found, key=lambda one: (one[0], one[1])):
         around = text.at(line)
         assertions, notes = raw.assertions, tuple[str, ...]()
-        if not assertions and (implied := _implied(text, line, around.heading)):
+        if not assertions and not raw.text.endswith("?") and (implied := _implied(text, line, around.heading)):
             assertions, notes = (Assertion(kind="balanced"),), (implied,)
         claims.append(
             Claim(
@@ -225,7 +227,14 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     return claims
 
 
+_COMMENT = ("#", "//", "--", ";")
 _KEY = re.compile(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
+
+
+def _is_code(raw: RawClaim, line: str) -> bool:
+    """Whether this is an expression in a block of code, such as `sign(-1) + sign(+1) = 0`: nothing about trits, brackets as of calls."""
+    spoken = raw.form == "numbers" or "⊗" in raw.text or " (" in raw.text or line.startswith(_COMMENT)
+    return not spoken and not says_trits(line)
 
 
 def _implied(text: Text, line: int, heading: str) -> str:

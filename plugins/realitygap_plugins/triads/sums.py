@@ -25,7 +25,7 @@ _SAID = re.compile(r"\s*\)?\s*(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
 _RELATION = re.compile(r"[=≡≢≠⊢→⇒]")
 _CLOSE = re.compile(r"\s*\)")
 _SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
-_OPERATOR = re.compile(rf"(?:[+⊗×*/^]|{DASH})\s*\Z")
+_OPERATOR = re.compile(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
 
 
 def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawClaim]:
