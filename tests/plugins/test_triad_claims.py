@@ -40,7 +40,8 @@ def verdict(text: str, skills: dict[str, SkillRecord] | None = None) -> Verdict:
     ("text", "trit"),
     [("-1", -1), ("\u22121", -1), ("+1", 1), ("1", 1), (0, 0), ("0 (ERGODIC)", 0), ("+1 (PLUS - generative)", 1), ("-1 (MINUS)", -1),
      ("+1, generator", 1), ("○", 0), ("⊕", 1), ("⊖", -1), ("-", -1), ("+", 1), ("-2 mod 3", 1), ("2 (mod 3)", -1), ("PLUS", 1),
-     ("-1.", -1), ("+1. It makes.", 1)],
+     ("-1.", -1), ("+1. It makes.", 1), ("0 (ERGODIC) - between checks (-1) and makers (+1)", 0),
+     ("+1, for makers", 1), ("-1 for checks, -1 for tests", -1)],
 )  # fmt: skip
 def test_a_trit_is_read_in_every_notation(text: object, trit: int) -> None:
     if text == "2 (mod 3)":

@@ -298,6 +298,18 @@ def test_several_numbers_or_none_are_no_trit(value: str) -> None:
         read_trit(value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("+1 = generator, -1 = validator", "0 means coordinator, +1 means generator", "-1 for look, +1 for fit"),
+        *("-1 (MINUS) for one; 0 for two", "0-indexed"),
+    ],
+)
+def test_a_legend_is_no_trit(value: str) -> None:
+    with pytest.raises(NotATrit):
+        read_trit(value)
+
+
 def test_frontmatter_with_a_colon_in_a_text_is_read_all_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
