@@ -167,6 +167,16 @@ def test_a_row_without_a_name_counts_in_the_sum_of_its_table() -> None:
     assert read(text) == ("table", [("a", 0), ("b", -1), ("", 1)], "balanced", "true")
 
 
+@pytest.mark.parametrize("joined", [", ", ",", "; ", "<br>", " <br/> "])
+def test_a_cell_may_name_several_skills(joined: str) -> None:
+    # -1 - 1 + 0 + 1 + 1 = 0
+    head = "| Trit | Skills |\n|--|--|\n"
+    text = head + f"| -1 | `a`{joined}b-1 |\n| 0 | Makes, and checks, all |\n| +1 | d{joined}e |\n\nSum = 0\n"
+    assert read(text)[1:] == ([("a", -1), ("b-1", -1), ("Makes, and checks, all", 0), ("d", 1), ("e", 1)], "balanced", "true")
+    roles = f"## Balanced triads\n\n| Minus (-1) | Ergodic (0) | Plus (+1) |\n|---|---|---|\n| a{joined}b | c | d |\n"
+    assert read(roles) == ("roles", [("a", -1), ("b", -1), ("c", 0), ("d", 1)], "unbalanced", "false")
+
+
 def test_each_row_of_a_table_with_a_column_for_each_role_is_a_claim() -> None:
     text = "| Triad | PLUS (+1) | ERGODIC (0) | MINUS (-1) | Sum |\n|---|---|---|---|---|\n"
     text += "| x | `a` | `b` | `c` | 0 ✓ |\n| y | d | e | f | +1 ✗ |\n"

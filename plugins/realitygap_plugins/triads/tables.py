@@ -48,6 +48,8 @@ _CONDITION = re.compile(
 """Of a line that speaks of something else than the table above it."""
 _MEMBER_TRIT = re.compile(rf"\w[`*]*\s?\(\s?(?:[+]|{DASH})?\s?[01]\s?\)")
 _COUNTED = re.compile(r"\b(?:skills|members|agents|rows|entries|files)\s*\Z", re.IGNORECASE)
+_BREAK = re.compile(r"[,;]|<br\s*/?>", re.IGNORECASE)
+_WORD = re.compile(r"\s*(?=[\d_.@/#-]{0,40}[^\W\d_])[\w@][\w.:@/#-]*\s*")
 _LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
 
 
@@ -92,8 +94,7 @@ def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], r
     for number, row in rows:
         members = []
         for trit, column in sorted(roles.items()):
-            name = _name(row[column]) if column < len(row) else ""
-            if name:
+            for name in _names(row[column]) if column < len(row) else ():
                 members.append(Member(name=name, trit=trit, placeholder=name.startswith("[") or name in ("?", "???")))
         if len(members) < 2:
             continue
@@ -113,16 +114,16 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         if column >= len(row) or named >= len(row):
             continue
         last = number
-        name, value = _name(row[named]), row[column]
+        # A row without a name counts: its trit is in the sum.
+        names, value = _names(row[named]) or [""], row[column]
         if any(_TOTAL.fullmatch(cell) for cell in row[: column + 1]):
             assertions = _total(value)
             continue
         try:
-            # A row without a name counts: its trit is in the sum.
-            members.append(Member(name=name, trit=read_trit(value), placeholder=name.startswith("[")))
+            members += [Member(name=name, trit=read_trit(value), placeholder=name.startswith("[")) for name in names]
         except NotATrit as error:
             if _LEADING.match(value):
-                members.append(Member(name=name, problem=str(error)))
+                members += [Member(name=name, problem=str(error)) for name in names]
             else:
                 return  # a table of something else
     said = None
@@ -234,7 +235,9 @@ def _cells(line: str) -> list[str]:
     return [_CLEAN.sub(lambda match: match[1] or "", part.strip()).strip() for part in parts]
 
 
-def _name(cell: str) -> str:
-    """The skill that a cell names: all of it, without a remark in brackets behind."""
+def _names(cell: str) -> list[str]:
+    """The skills that a cell names: all of it, without a remark in brackets behind, or several where each part is one word."""
+    if _BREAK.search(cell) and all(_WORD.fullmatch(part) for part in _BREAK.split(cell)):
+        return [part.strip() for part in _BREAK.split(cell)]
     name = re.sub(r"\s*\([^()]*\)\s*$", "", cell).strip()
-    return name if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else ""
+    return [name] if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else []
