@@ -139,7 +139,7 @@ def test_ordinary_prose_is_no_claim(text: str) -> None:
         *(f"a (+1) → b (-1) {word}" for word in ("unbalanced input rejected", "(violation-check passes)")),
         *(f"{before}a (-1) ⊗ b (0) = 0" for before in ("❌ ", "- ❌ Bad: ", "NOT: ", "**Wrong**: ", "~~")),
         "❌ (-1) + (0) = 0",
-        "a (-1) + b (0) = 0? No, -1",
+        *("a (-1) + b (0) = 0? No, -1", "sum mod 2: 1 + 1 = 0", "XOR sum: 1 + 1 = 0"),
         # Calls and products.
         *(f"```python\n{code}\n```" for code in ("sign(-1) + sign(-1) = 0", "exp(-1) × exp(+1) = 1", "XOR(1) ⊕ XOR(1) = 0")),
         *("requests (1) + errors (0) = 0 problems", "3·1 + 3·(-1) = 0", "-((+1) + (+1)) = -2", "2·((+1) + (+1)) = 4"),
@@ -163,6 +163,13 @@ def test_a_question_below_a_heading_that_claims_balance_claims_nothing() -> None
         ("```python\n# GF(3): a(-1) + b(+1) = 0\n```", "true"),
         ("```bash\n# a-b(-1) + c(+1) = 0\n```", "true"),
         ("Σ((+1) + (-1)) = 0", "true"),
+        # Words about trits are enough: -1 + 0 - 1 = -2, +1 + 0 - 1 = 0.
+        ("Trit sum: -1 + 0 + -1 = 0 ✓", "false"),
+        ("Balance: +1 + 0 - 1 = 1", "false"),
+        ("Balance: +1+0-1 = 0", "true"),
+        ("a ( -1 ) + b ( 0 ) + c ( +1 ) = 1", "false"),
+        ("a (-1) ⊗ b (0) ⊗ c (\uff0b1) = 0", "true"),
+        ("a ( -1 )\n  + b ( \uff0b1 ) = 0", "true"),
     ],
 )
 def test_what_is_said_beside_refusals_and_code_is_still_read(text: str, truth: str) -> None:

@@ -11,21 +11,20 @@ from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.notation import SYMBOLS, NotATrit, read_trit
 
 _ROUND = "⊕⊖○⊙◯"
+_PLUS = "+\uff0b"
 # A name has a letter, so that the 9 of `9(+1)` is none. No dot or colon at its end.
 # Every repetition is bounded, so that no line makes the search go back and forth for long.
 _NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]{0,40}[^\W\d_])[\w@](?:[\w.:@/#-]{0,120}\w)?"
 _QUOTE = r"[*`]{0,4}"
 _PLACEHOLDER = r"\[[^\]\[\n|]{1,60}\](?!\()"
 _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
-_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[+{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
-_STATED = (
-    rf"\(\s*(?P<trit>[+{_ROUND}]|{DASH}|(?:[+±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
-)
+_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
+_STATED = rf"\(\s*(?P<trit>[{_PLUS}{_ROUND}]|{DASH}|(?:[{_PLUS}±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
 _NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
-_BEFORE = rf"\[\s*(?P<before>[+{_ROUND}]|{DASH})\s*\]\s?"
+_BEFORE = rf"\[\s*(?P<before>[{_PLUS}{_ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
 _MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?")
-_TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
+_TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
 _STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
@@ -34,11 +33,11 @@ _GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
 """Behind the last member that could be read: one follows that could not."""
 _LIST_MARK = re.compile(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
 _REST = re.compile(
-    rf"(?:[⊗⊕+×·∘]|(?:\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}])\s{{0,9}}"
+    rf"(?:[⊗⊕+×·∘]|(?:\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}])\s{{0,9}}"
     rf"(?:(?:[⊗⊕+×·∘→⟶↔&;/|]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))[\s(\[\"'“]{{0,9}}\Z|[0-9]\Z"
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
-_SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+_SIGN = re.compile(rf"\(\s*(?:[{_PLUS}±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
 _TRIT_WORD = re.compile(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)

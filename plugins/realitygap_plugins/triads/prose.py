@@ -21,7 +21,9 @@ from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
-    re.compile(r"\((?:[-+−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
+    re.compile(r"0 ?[-+−–] ?[-+−–]?[01] ?="),
+    re.compile(r"1 ?[-+−–] ?[-+−–]?[01] ?="),
+    re.compile(r"\((?: ?[-+\uff0b−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
 MAX_CLAIMS = 2_000
@@ -175,7 +177,7 @@ def _joins(line: str, following: str) -> bool:
 
 
 def _has_trit(line: str) -> bool:
-    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or bool(re.search(r"\([+−–-]?[01][^()]{0,40}\)", line))
+    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or bool(re.search(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)", line))
 
 
 def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Claim]:
