@@ -21,8 +21,7 @@ from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
-    re.compile(r"0 ?[-+−–] ?[-+−–]?[01] ?="),
-    re.compile(r"1 ?[-+−–] ?[-+−–]?[01] ?="),
+    re.compile(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
     re.compile(r"\((?: ?[-+\uff0b−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
