@@ -32,6 +32,7 @@ _STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
 _GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
 """Behind the last member that could be read: one follows that could not."""
+_USUAL = ("- ", "* ", "> ", "| ")
 _LIST_MARK = re.compile(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
 _REST = re.compile(
     rf"(?:[⊗⊕+×·∘]|(?:\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}])\s{{0,9}}"
@@ -94,6 +95,8 @@ def named_groups(text: str) -> Iterator[RawClaim]:
 
 def _is_rest(before: str) -> bool:
     """Whether members that could not be read stand before a group."""
+    if not before or before in _USUAL:
+        return False
     if before.startswith("|"):
         before = before[before.rindex("|") + 1 :]  # cells of a table, which the same character divides
     return _REST.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None

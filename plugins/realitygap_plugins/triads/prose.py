@@ -190,7 +190,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         taken = [(raw.start, raw.end) for raw in named]
         for raw in (*named, *anonymous_groups(statement.text, taken)):
             line = statement.line_at(raw.start)
-            if is_refused(statement.text, raw.start) or (text.at(line).code and _is_code(raw, statement.text)):
+            if is_refused(statement.text, raw.start) or (_is_code(raw, statement.text) and text.at(line).code):
                 continue
             if raw.members:
                 raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
