@@ -39,7 +39,9 @@ def verdict(text: str, skills: dict[str, SkillRecord] | None = None) -> Verdict:
 @pytest.mark.parametrize(
     ("text", "trit"),
     [("-1", -1), ("\u22121", -1), ("+1", 1), ("1", 1), (0, 0), ("0 (ERGODIC)", 0), ("+1 (PLUS - generative)", 1), ("-1 (MINUS)", -1),
-     ("+1, generator", 1), ("○", 0), ("⊕", 1), ("⊖", -1), ("-", -1), ("+", 1), ("-2 mod 3", 1), ("2 (mod 3)", -1), ("PLUS", 1)],
+     ("+1, generator", 1), ("○", 0), ("⊕", 1), ("⊖", -1), ("-", -1), ("+", 1), ("-2 mod 3", 1), ("2 (mod 3)", -1), ("PLUS", 1),
+     ("-1.", -1), ("+1. It makes.", 1), ("0 (ERGODIC) - between checks (-1) and makers (+1)", 0),
+     ("+1, for makers", 1), ("-1 for checks, -1 for tests", -1)],
 )  # fmt: skip
 def test_a_trit_is_read_in_every_notation(text: object, trit: int) -> None:
     if text == "2 (mod 3)":
@@ -49,7 +51,7 @@ def test_a_trit_is_read_in_every_notation(text: object, trit: int) -> None:
     assert read_trit(text) == trit
 
 
-@pytest.mark.parametrize("value", ["±1", "2", 2, True, False, 0.0, 1.5, None, "1.5", "0 (PLUS)", "int", "", "10", "1/2", [1]])
+@pytest.mark.parametrize("value", ["±1", "2", 2, True, False, 0.0, 1.5, None, "1.5", "1.e", "0 (PLUS)", "int", "", "10", "1/2", [1]])
 def test_what_is_not_one_trit_is_refused(value: object) -> None:
     with pytest.raises(NotATrit):
         read_trit(value)
@@ -103,6 +105,15 @@ def test_a_quad_over_several_lines_is_one_claim_at_its_first_line() -> None:
         ("a (±1) ⊗ b (0) ⊗ c (+1) = 0 ✓", "undetermined", "undetermined"),
         ("a (0) ⊗ b (0) ⊗ [MISSING -1] = ???", "undetermined", "undetermined"),
         ("a (0) ⊗ b (0) ⊗ c (0)", "balanced", "undetermined"),
+        # 1 + 1 = 2, which is -1 in GF(3), and there only.
+        ("GF(3): (+1) + (+1) = -1", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = -1 GF(3)", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = 2 mod 3 = -1", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = −1 (≡ 2)", "unbalanced", "true"),
+        ("a (+1) ⊗ b (+1) = -1", "unbalanced", "false"),
+        ("GF(3): (+1) + (+1) = 1", "unbalanced", "false"),
+        ("GF(3): (+1) + (+1) = -4", "unbalanced", "false"),
+        ("| Skill | Trit |\n|---|---|\n| a | +1 |\n| b | +1 |\n\nGF(3) sum = -1", "unbalanced", "true"),
     ],
 )  # fmt: skip
 def test_arithmetic_and_truth_are_separate(text: str, arithmetic: str, truth: str) -> None:
@@ -115,6 +126,54 @@ def test_arithmetic_and_truth_are_separate(text: str, arithmetic: str, truth: st
 )
 def test_ordinary_prose_is_no_claim(text: str) -> None:
     assert find_claims(Text(text), path="x.md") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"a (+1) + b (-1) = {value}" for value in ("10%", "1e-3", "0x00", "0th")),
+        *(
+            f"a (-1) → b (0) {word}"
+            for word in ("(conservation broken)", "(conservation fails)", "(balanced with c)", "→ balanced by d (+1)")
+        ),
+        *(f"a (+1) → b (-1) {word}" for word in ("unbalanced input rejected", "(violation-check passes)")),
+        *(f"{before}a (-1) ⊗ b (0) = 0" for before in ("❌ ", "- ❌ Bad: ", "NOT: ", "**Wrong**: ", "~~")),
+        "❌ (-1) + (0) = 0",
+        *("a (-1) + b (0) = 0? No, -1", "sum mod 2: 1 + 1 = 0", "XOR sum: 1 + 1 = 0"),
+        # Calls and products.
+        *(f"```python\n{code}\n```" for code in ("sign(-1) + sign(-1) = 0", "exp(-1) × exp(+1) = 1", "XOR(1) ⊕ XOR(1) = 0")),
+        *("requests (1) + errors (0) = 0 problems", "3·1 + 3·(-1) = 0", "-((+1) + (+1)) = -2", "2·((+1) + (+1)) = 4"),
+    ],
+)
+def test_nothing_is_said_by_longer_numbers_words_on_others_refusals_questions_and_code(text: str) -> None:
+    assert find_claims(Text(text), path="x.md") == []
+
+
+def test_a_question_below_a_heading_that_claims_balance_claims_nothing() -> None:
+    assert verdict("## Balanced triads\n\na (-1) ⊗ b (0) = 0? No, -1").truth == "undetermined"
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("a (-1) ⊗ b (+1) = 0 ✓ unbalanced input rejected", "true"),
+        ("a (-1) ⊗ b (0) (unbalanced, needs +1)", "true"),
+        ("a (-1) ⊗ b (+1) unbalanced", "false"),
+        ("~~a (-1) ⊗ b (0)~~ a (-1) ⊗ c (+1) = 0", "true"),
+        ("```python\n# GF(3): a(-1) + b(+1) = 0\n```", "true"),
+        ("```bash\n# a-b(-1) + c(+1) = 0\n```", "true"),
+        ("Σ((+1) + (-1)) = 0", "true"),
+        # Words about trits are enough: -1 + 0 - 1 = -2, +1 + 0 - 1 = 0.
+        ("Trit sum: -1 + 0 + -1 = 0 ✓", "false"),
+        ("Balance: +1 + 0 - 1 = 1", "false"),
+        ("Balance: +1+0-1 = 0", "true"),
+        ("a ( -1 ) + b ( 0 ) + c ( +1 ) = 1", "false"),
+        ("a (-1) ⊗ b (0) ⊗ c (\uff0b1) = 0", "true"),
+        ("a ( -1 )\n  + b ( \uff0b1 ) = 0", "true"),
+    ],
+)
+def test_what_is_said_beside_refusals_and_code_is_still_read(text: str, truth: str) -> None:
+    assert verdict(text).truth == truth
 
 
 def test_sound_arithmetic_on_wrong_inputs_is_contradicted() -> None:
@@ -147,7 +206,7 @@ def test_a_false_claim_says_how_to_mend_it() -> None:
         ("a (+1) ⊗ b (-1) ≠ 0", "false: the group balances", "the group balances: write = 0"),
         ("a (+1) ⊗ b (+1) = -1", "false: the sum is not -1", "the trits sum to +2: write = +2"),
         ("a (+1) ⊗ b (+1) ≡ 1 (mod 3)", "false: it is -1 modulo 3", "write ≡ -1 (mod 3)"),
-        ("a (+1) ⊗ b (+1) ⊗ c (+1) = 1 ≡ 0 (mod 3)", "false: the group balances", "the trits sum to +3: write = +3"),
+        ("a (+1) ⊗ b (+1) ⊗ c (+1) = 1 ≡ 0 (mod 3)", "false: the group balances", "write ≡ 0 (mod 3)"),
     ],
 )
 def test_what_is_false_of_a_claim_is_said_with_what_to_write(text: str, why: str, mend: str) -> None:

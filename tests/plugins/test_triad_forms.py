@@ -64,6 +64,48 @@ def test_a_claim_in_a_line(text: str, form: str, trits: list[int | None], arithm
     assert (found, [trit for _, trit in members], *verdicts) == (form, trits, arithmetic, truth)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(-1) + fit (0) + train (+1) = 0",
+        "-1 ⊗ b (0) ⊗ c (0) = -1",
+        "a (+1) + foo bar (0) + c (+1) = 0",
+        "a (-1) ⊗ foo bar (0) ⊗ c (+1) = 0",
+        "a (-1) ⊗ 🤖b (0) ⊗ c (+1) = 0",
+        "a (-1) ⊗ b's (0) ⊗ c (+1) = 0",
+        "a (1st) ⊗ b (0) ⊗ c (+1) = 0",
+        "a (-1)\u2060 ⊗ b (0) ⊗ c (+1) = 0",
+        "2×a (+1) + b (+1) = 3 ≡ 0",
+        "2*a (+1) + b (+1) = 3 ≡ 0",
+        *(f"a (+1){joined}b (-1) ⊗ c (-1) = -1" for joined in (" & ", "; ", " | ", " ↔ ", " / ", " - ", " and ", " ⊗ (")),
+    ],
+)
+def test_the_rest_of_a_longer_sum_is_not_judged_alone(text: str) -> None:
+    assert claims(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"a (-1) ⊗ b (0) ⊗ {last}" for last in ("_ (+1) = 0", '"c d" (+1) = 0', "...", "<your-skill> (+1)", "{any} (+1)")),
+        "(a (-1) ⊗ b (0)) ⊗ c (+1)",
+        "> a (-1) ⊗ b (0) ⊗\n>\n> c (+1) = 0",
+    ],
+)
+def test_the_beginning_of_a_longer_group_is_not_judged_alone(text: str) -> None:
+    assert claims(f"## Balanced Triads\n\n{text}\n") == []
+
+
+@pytest.mark.parametrize("text", ["> a (-1) ⊗ b (0) ⊗\n> c (+1) = 0 ✓", "> a (-1) ⊗ b (0)\n> ⊗ c (+1) = 0 ✓"])
+def test_a_quotation_goes_on_in_the_next_line(text: str) -> None:
+    assert read(text) == ("line", [("a", -1), ("b", 0), ("c", 1)], "balanced", "true")
+
+
+@pytest.mark.parametrize("before", ["- ", "+ ", "1. ", "(1) ", "> * ", "Triad 2: ", "| x (0) | ", "a (-1) ⊗ b (+1) = 0, "])
+def test_what_stands_before_a_group_that_is_whole_does_not_matter(before: str) -> None:
+    assert judge(claims(f"{before}a (-1) ⊗ b (0) ⊗ c (+1) = 0")[-1], {}).truth == "true"
+
+
 def test_a_table_of_skills_is_judged_by_the_sum_below_it() -> None:
     head = "| Role | Skill | Trit |\n|------|:-----:|------|\n"
     rows = "| VALIDATOR | **obstruction-learning** | -1 |\n| COORDINATOR | [sheaf](x.md) | 0 (ERGODIC) |\n"
@@ -77,9 +119,62 @@ def test_a_table_of_skills_is_judged_by_the_sum_below_it() -> None:
     assert claims(head + rows + "\nA violation of conservation is when Σ ≢ 0 mod 3.\n") == []
 
 
+FOUR = "| Skill | Trit |\n|--|--|\n| fit | 0 |\n| look | -1 |\n| walk | -1 |\n| train | +1 |\n\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**GF(3)**: fit (0) ⊗ look (-1) ⊗ train (+1) = 0",
+        "a (+1) ⊗ b (-1) = 0 is GF(3)-conserved.",
+        "Sum of the first two: -1 + 0 = -1",
+        "Sum: 0 + (-1) = -1",
+        "Skills with trit = 0 are coordinators.",
+        "Trit = 1 is a generator.",
+        "✓ trits declared",
+        "Run `check --net=0` to see the total.",
+        "Add c (+1) for a GF(3) balanced triad.",
+        "With c (+1) the sum = 0.",
+        "GF(3) sum over all 26 worlds: 0 ✓",
+        "Weighted sum = -1",
+        "Each bundle has GF(3) sum = 0.",
+    ],
+)
+def test_a_line_below_a_table_that_speaks_of_something_else_is_not_its_sum(line: str) -> None:
+    assert [claim for claim in claims(FOUR + line) if claim.form == "table"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "truth"),
+    [
+        # 0 - 1 - 1 + 1 = -1
+        ("**Sum** = -1", "true"),
+        ("Total skills = 4, net = -1", "true"),
+        ("Total skills = 4, net = +1", "false"),
+        ("**GF(3)**: (-1) + (-1) + (0) + (+1) = -1", "true"),
+        ("Not yet balanced: needs two +1", "true"),
+        ("The trits are not conserved.", "true"),
+        ("Balance: = 0 ✓", "false"),
+    ],
+)
+def test_the_sum_below_a_table_is_the_one_of_all_its_trits(line: str, truth: str) -> None:
+    (claim,) = claims(FOUR + line)
+    assert (claim.form, len(claim.members), judge(claim, {}).truth) == ("table", 4, truth)
+
+
 def test_a_row_without_a_name_counts_in_the_sum_of_its_table() -> None:
     text = "| PR | Trit | Skill |\n|--|--|--|\n| #1 | 0 | a (+1) |\n| #2 | -1 | b (0) |\n| #3 | +1 | — |\n\n**Σ(PR trits) = 0 ✓**\n"
     assert read(text) == ("table", [("a", 0), ("b", -1), ("", 1)], "balanced", "true")
+
+
+@pytest.mark.parametrize("joined", [", ", ",", "; ", "<br>", " <br/> "])
+def test_a_cell_may_name_several_skills(joined: str) -> None:
+    # -1 - 1 + 0 + 1 + 1 = 0
+    head = "| Trit | Skills |\n|--|--|\n"
+    text = head + f"| -1 | `a`{joined}b-1 |\n| 0 | Makes, and checks, all |\n| +1 | d{joined}e |\n\nSum = 0\n"
+    assert read(text)[1:] == ([("a", -1), ("b-1", -1), ("Makes, and checks, all", 0), ("d", 1), ("e", 1)], "balanced", "true")
+    roles = f"## Balanced triads\n\n| Minus (-1) | Ergodic (0) | Plus (+1) |\n|---|---|---|\n| a{joined}b | c | d |\n"
+    assert read(roles) == ("roles", [("a", -1), ("b", -1), ("c", 0), ("d", 1)], "unbalanced", "false")
 
 
 def test_each_row_of_a_table_with_a_column_for_each_role_is_a_claim() -> None:
@@ -92,6 +187,42 @@ def test_each_row_of_a_table_with_a_column_for_each_role_is_a_claim() -> None:
     plain = "| Minus (-1) | Ergodic (0) | Plus (+1) |\n|---|---|---|\n| a | b | c |\n"
     assert [judge(one, {}).truth for one in claims(plain)] == ["undetermined"]
     assert [judge(one, {}).truth for one in claims("## Balanced triads\n\n" + plain)] == ["true"]
+
+
+DENIALS = (
+    *("GF(3) Not Conserved", "Unconserved", "Non-balanced Triads", "Never balanced: examples", "Balanced vs Unbalanced", "To be balanced"),
+    *("Load-balanced routing", "GF(3) ≠ 0 → not conserved", "Cost sums to 0.5", "temperature = 0.3", "Agents (trit = 0)", "Out of balance"),
+    *("GF(3) conservation violated", "These aren't balanced", "Sums to zeros"),
+)
+
+
+@pytest.mark.parametrize("group", ["a (-1) ⊗ b (0) ⊗ c (0)", "| Minus (-1) | Ergodic (0) | Plus (+1) |\n|---|---|---|\n| a | b | c |"])
+@pytest.mark.parametrize("heading", DENIALS)
+def test_a_heading_that_denies_the_balance_or_speaks_of_another_claims_nothing(heading: str, group: str) -> None:
+    (claim,) = claims(f"## {heading}\n\n{group}\n")
+    assert claim.assertions == ()
+
+
+@pytest.mark.parametrize("heading", ["Balanced triads", "GF(3)-conserved", "Triads (GF(3) = 0)", "Sums to 0", "Rebalanced: Σ ≡ 0"])
+def test_a_heading_that_says_so_claims_that_its_groups_balance(heading: str) -> None:
+    (claim,) = claims(f"## {heading}\n\na (-1) ⊗ b (0) ⊗ c (0)\n")
+    assert judge(claim, {}).truth == "false"
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed"),
+    [
+        ("## Balanced triads\n\nOthers\n------\n\n", 0),
+        ("Balanced triads\n===============\n\n", 1),
+        ("---\nname: x\n\nnote: balanced triads\n---\n\n", 0),
+        ("## Balanced triads\n\nSome words.\n\n---\n\n", 1),
+        ("## Balanced triads\n\n- some words\n---\n\n", 1),
+        ("## Balanced triads\n\n```\n\nsome words\n---\n```\n\n", 1),
+    ],
+)
+def test_a_heading_may_be_underlined(text: str, claimed: int) -> None:
+    (claim,) = claims(f"{text}a (-1) ⊗ b (0) ⊗ c (+1)\n")
+    assert len(claim.assertions) == claimed
 
 
 @pytest.mark.parametrize(
@@ -130,6 +261,14 @@ def test_what_only_looks_like_a_claim_is_none(text: str) -> None:
         ("> **Trit**: 0 (ERGODIC)", 0),
         ("- **Trit**: 1", 1),
         ("## GF(3) Trit: +1 (Generator)", 1),
+        ("**Trit Assignment**: 0 (ERGODIC) - Coordinator role.", 0),
+        ("- Trit Value: -1", -1),
+        ("**Trit Role**: +1 (PLUS)", 1),
+        ("*GF(3) Trit: -1 (VALIDATOR — preventing it)*", -1),
+        ("*Trit*: 0", 0),
+        ("_Trit_: 0", 0),
+        ("# Cat# Skill (ERGODIC 0)\n\n**Trit**: 0", 0),
+        ("## Skill ↔ Cat# Mapping\n\n**Trit**: 0", 0),
         ("| Trit | -1 (MINUS) |", -1),
         ("| **Trit** | 0 |", 0),
         ("Trit: ⊖", -1),
@@ -153,6 +292,7 @@ def test_a_declaration_in_the_body(text: str, trit: int) -> None:
         "| **Trit** | 0 (ERGODIC) | +1 (PLUS) |",
         "Trit::AttrType",
         "Trit: Computed from the colour",
+        "- Trit Assignment: MINUS (-1), ERGODIC (0), PLUS (+1)",
         "The Trit: of a skill",
         "trit = 1",
         "## Cat# Integration\n\n```python\ntrit: int = 1\nTrit: 0\n```",
@@ -164,6 +304,18 @@ def test_other_trits_in_the_body_are_no_declarations(text: str) -> None:
 
 @pytest.mark.parametrize("value", ["-1, 0, +1", "0 or 1", "-1/0/+1", "int = 1", "generator (2)", "⊕ (-1)", "9" * 5000, "-1..1"])
 def test_several_numbers_or_none_are_no_trit(value: str) -> None:
+    with pytest.raises(NotATrit):
+        read_trit(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("+1 = generator, -1 = validator", "0 means coordinator, +1 means generator", "-1 for look, +1 for fit"),
+        *("-1 (MINUS) for one; 0 for two", "0-indexed"),
+    ],
+)
+def test_a_legend_is_no_trit(value: str) -> None:
     with pytest.raises(NotATrit):
         read_trit(value)
 
@@ -230,6 +382,12 @@ def test_no_text_breaks_the_readers(pieces: list[str]) -> None:
         assert 1 <= claim.line <= claim.end_line <= len(text.lines)
         assert (found.arithmetic == "undetermined") == (found.total is None)
     body_trits(text, name="me")
+
+
+@pytest.mark.parametrize("heading", ["Cat# Integration", "Cat# Integration (v3.0)", "Cat-sharp Integration", "SDF Interleaving"])
+def test_what_stands_below_the_heading_of_a_generator_is_injected(heading: str) -> None:
+    text = Text(f"# Cat# for all\n\n**Trit**: -1\n\n## {heading}\n\n**Trit**: 0\n\n### More\n\n**Trit**: 0\n\n## Next\n\n**Trit**: +1\n")
+    assert [(one.trit, one.injected) for one in body_trits(text)] == [(-1, False), (0, True), (0, True), (1, False)]
 
 
 def test_what_stands_between_marks_of_a_generator_is_injected() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, read_assertions
@@ -11,28 +11,38 @@ from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.notation import SYMBOLS, NotATrit, read_trit
 
 _ROUND = "⊕⊖○⊙◯"
+_PLUS = "+\uff0b"
 # A name has a letter, so that the 9 of `9(+1)` is none. No dot or colon at its end.
 # Every repetition is bounded, so that no line makes the search go back and forth for long.
 _NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]{0,40}[^\W\d_])[\w@](?:[\w.:@/#-]{0,120}\w)?"
 _QUOTE = r"[*`]{0,4}"
 _PLACEHOLDER = r"\[[^\]\[\n|]{1,60}\](?!\()"
 _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
-_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[+{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
-_STATED = (
-    rf"\(\s*(?P<trit>[+{_ROUND}]|{DASH}|(?:[+±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
-)
+_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
+_NUMBER = rf"(?:[{_PLUS}±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])"
+_STATED = rf"\(\s*(?P<trit>[{_PLUS}{_ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
 _NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
-_BEFORE = rf"\[\s*(?P<before>[+{_ROUND}]|{DASH})\s*\]\s?"
+_BEFORE = rf"\[\s*(?P<before>[{_PLUS}{_ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
 _MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?")
-_TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[+±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
+_TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
 _STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
+_GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
+"""Behind the last member that could be read: one follows that could not."""
+_USUAL = ("- ", "* ", "> ", "| ")
+_LIST_MARK = re.compile(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
+_REST = re.compile(
+    rf"(?:[⊗⊕+×·∘]|(?:\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}])\s{{0,9}}"
+    rf"(?:(?:[⊗⊕+×·∘→⟶↔&;/|]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))[\s(\[\"'“]{{0,9}}\Z|[0-9]\Z"
+)
+"""Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
+_SIGN = re.compile(rf"\(\s*(?:[{_PLUS}±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
-_SIGN = re.compile(rf"\(\s*(?:[+±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+_TRIT_WORD = re.compile(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)
 
 
 class RawClaim(NamedTuple):
@@ -73,7 +83,9 @@ def named_groups(text: str) -> Iterator[RawClaim]:
             continue
         assertions, stop = read_assertions(text, end)
         position = max(stop, end)
-        if "⊗" not in marks and _calls(text, first.start(), end, assertions):
+        if "⊗" not in marks and _calls(text, first.start(), end):
+            continue
+        if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()]):
             continue
         stated = sum(not _bare(member) for member in members)
         if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
@@ -81,11 +93,23 @@ def named_groups(text: str) -> Iterator[RawClaim]:
             yield RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position)
 
 
-def _calls(text: str, start: int, end: int, assertions: tuple[Assertion, ...]) -> bool:
-    """Whether these are calls of functions, as in `f(1) + g(0) = 1` or `f(0) + g(0) == 0`: no sign, and nothing said of a balance."""
-    if _SIGN.search(text, start, end):
+def _is_rest(before: str) -> bool:
+    """Whether members that could not be read stand before a group."""
+    if not before or before in _USUAL:
         return False
-    return text[end:].lstrip().startswith("==") or not any(one.kind != "sum" for one in assertions)
+    if before.startswith("|"):
+        before = before[before.rindex("|") + 1 :]  # cells of a table, which the same character divides
+    return _REST.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
+
+
+def _calls(text: str, start: int, end: int) -> bool:
+    """Whether these are calls of functions, as in `f(1) + g(0) = 1` or `f(0) + g(0) == 0`: no sign, and nothing about trits."""
+    return not _SIGN.search(text, start, end) and (text[end:].lstrip().startswith("==") or not says_trits(text))
+
+
+def says_trits(line: str) -> bool:
+    """Whether a word or a mark of a line tells that its numbers are trits."""
+    return _TRIT_WORD.search(line) is not None
 
 
 def _member(match: re.Match[str]) -> Member:
@@ -110,3 +134,8 @@ def _bare(member: Member) -> bool:
 
 def _symbolic(match: re.Match[str]) -> bool:
     return bool(match["before"] or match["after"] or (match["trit"] in SYMBOLS and not match["more"].strip()))
+
+
+def same_trits(one: Sequence[Member], other: Sequence[Member]) -> bool:
+    """Whether two groups have the same trits, in whatever order."""
+    return sorted(member.trit or 0 for member in one) == sorted(member.trit or 0 for member in other)

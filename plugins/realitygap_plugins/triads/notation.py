@@ -16,6 +16,10 @@ _WORDS = {"plus": 1, "minus": -1, "ergodic": 0}
 _NUMBER = re.compile(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
 _RESIDUE = re.compile(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
 _SEVERAL = re.compile(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
+_LONGER = re.compile(r"[\w/%]|[.-][^\W\d_]|\.[0-9]")
+"""Behind a digit: the beginning of a longer number or of a word, not the end of a sentence."""
+_LEGEND = re.compile(r"[,;/|]\s*(?:(?:and|or)\s+)?([+-]?[01])\s*(?:[=:→]|(?:means?|for|is)\b)")
+"""Another trit with its meaning, which another one named in passing, as in `0 (between -1 and +1)`, has not."""
 _LABEL = re.compile(r"[\s,:;(\[*-]*([A-Za-z]+)?")
 _NAMED = re.compile(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
 
@@ -68,9 +72,11 @@ def _read_text(value: str) -> int:
     rest = text[number.end() :]
     if _SEVERAL.match(rest):
         raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
-    if rest[:1] in {".", "/", "%"} or rest[:1].isalnum() or rest[:1] == "_":
+    if _LONGER.match(rest):
         raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
     trit = _in_range(int(number.group(1).replace(" ", "")))
+    if any(int(other) != trit for other in _LEGEND.findall(rest)):
+        raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
     label = _LABEL.match(rest)
     word = (label.group(1) or "").lower() if label else ""
     if word in _WORDS and _WORDS[word] != trit:

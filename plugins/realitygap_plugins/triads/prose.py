@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
+from realitygap_plugins.triads.assertions import in_context, is_refused, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
-from realitygap_plugins.triads.members import RawClaim, named_groups
+from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
-    re.compile(r"\((?:[-+−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
+    re.compile(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
+    re.compile(r"\((?: ?[-+\uff0b−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
 MAX_CLAIMS = 2_000
@@ -32,10 +34,11 @@ _SUMMAND = re.compile(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
 _CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
-_BRANCH = re.compile(r"[\s│|├└─]*")
+_QUOTED = " \t>"
+_BRANCH = re.compile(r"[\s>│|├└─]*")
 _TRIT_LINE = re.compile(
-    r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*\*|__|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
-    r"(?:\s+(?:value|assignment|role))?)(?:\*\*|__|`)?\s*(?P<mark>[:=|])\s*(?:\*\*|__|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
+    r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
+    r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*(?P<mark>[:=|])\s*(?:\*{1,2}|_{1,2}|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
 _YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)
@@ -158,21 +161,22 @@ def _too_long(text: Text, first: int, last: int) -> str:
 
 def _joins(line: str, following: str) -> bool:
     # Of most lines their last and first characters say that they do not.
+    following = following.lstrip(_QUOTED)
     carries_on = line.rstrip()[-1:] in _CARRIES_ON
-    if not carries_on and following.lstrip()[:1] not in _MAY_CARRY_ON:
+    if not carries_on and following[:1] not in _MAY_CARRY_ON:
         return False
     if (
         not following.strip()
         or not line.strip()
-        or line.lstrip().startswith(("#", "```", "|"))
-        or following.lstrip().startswith(("#", "```"))
+        or line.lstrip(_QUOTED).startswith(("#", "```", "|"))
+        or following.startswith(("#", "```"))
     ):
         return False
     return (carries_on or _CARRIED_ON.match(following) is not None) and _has_trit(line)
 
 
 def _has_trit(line: str) -> bool:
-    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or bool(re.search(r"\([+−–-]?[01][^()]{0,40}\)", line))
+    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or bool(re.search(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)", line))
 
 
 def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Claim]:
@@ -186,19 +190,26 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         taken = [(raw.start, raw.end) for raw in named]
         for raw in (*named, *anonymous_groups(statement.text, taken)):
             line = statement.line_at(raw.start)
+            if is_refused(statement.text, raw.start) or (_is_code(raw, statement.text) and text.at(line).code):
+                continue
             if raw.members:
+                raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
                 found.append((line, statement.line_at(max(raw.start, raw.end - 1)), raw))
             else:
                 text.cut(line, f"a sum of more than {MAX_MEMBERS:,} trits")
     for table in tables.table_groups(text):
         # The sum below a table, written out, is the table's claim and not another one.
-        found = [one for one in found if not (one[2].form == "numbers" and table.line < one[0] <= table.end and _same(one[2], table.claim))]
+        found = [
+            one
+            for one in found
+            if not (one[2].form == "numbers" and table.line < one[0] <= table.end and same_trits(one[2].members, table.claim.members))
+        ]
         found.append((table.line, table.end, table.claim))
     claims = []
     for line, end, raw in sorted(found, key=lambda one: (one[0], one[1])):
         around = text.at(line)
         assertions, notes = raw.assertions, tuple[str, ...]()
-        if not assertions and (implied := _implied(text, line, around.heading)):
+        if not assertions and not raw.text.endswith("?") and (implied := _implied(text, line, around.heading)):
             assertions, notes = (Assertion(kind="balanced"),), (implied,)
         claims.append(
             Claim(
@@ -217,16 +228,18 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     return claims
 
 
-def _same(one: RawClaim, other: RawClaim) -> bool:
-    return sorted(m.trit or 0 for m in one.members) == sorted(m.trit or 0 for m in other.members)
-
-
+_COMMENT = ("#", "//", "--", ";")
 _KEY = re.compile(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
-_BALANCED = re.compile(r"(?<!un)(?<!im)(?<!not )balanced|conserved|sums? to (?:0|zero)|[=≡]\s*0", re.IGNORECASE)
+
+
+def _is_code(raw: RawClaim, line: str) -> bool:
+    """Whether this is an expression in a block of code, such as `sign(-1) + sign(+1) = 0`: nothing about trits, brackets as of calls."""
+    spoken = raw.form == "numbers" or "⊗" in raw.text or " (" in raw.text or line.startswith(_COMMENT)
+    return not spoken and not says_trits(line)
 
 
 def _implied(text: Text, line: int, heading: str) -> str:
     """What stands above or before a group without `= 0` and says that it balances; empty where nothing does."""
     if _KEY.match(text.line(line)):
         return "claimed by its key, gf3_triad"
-    return f"claimed by its heading, '{heading}'" if _BALANCED.search(heading) else ""
+    return f"claimed by its heading, '{heading}'" if says_balanced(heading) else ""

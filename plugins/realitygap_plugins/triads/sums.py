@@ -21,11 +21,12 @@ _FIRST = re.compile(rf"(?<![\w.^]){_TERM_TEXT}")
 _PLUS = re.compile(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
 _TWO = re.compile(rf"[01]\s*\)?\s*(?:[+⊗]|{DASH})")
 _ABOUT_TRITS = re.compile(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
+_ABOUT_OTHERS = re.compile(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
 _SAID = re.compile(r"\s*\)?\s*(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
 _RELATION = re.compile(r"[=≡≢≠⊢→⇒]")
 _CLOSE = re.compile(r"\s*\)")
 _SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
-_OPERATOR = re.compile(rf"(?:[+⊗×*/^]|{DASH})\s*\Z")
+_OPERATOR = re.compile(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
 
 
 def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawClaim]:
@@ -34,7 +35,7 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     Only what is written as trits counts, with a sign in brackets or with a word about them beside: `1 + 1 = 2` is no claim. A sum of more
     than MAX_MEMBERS has no members.
     """
-    if not _TWO.search(text):
+    if not _TWO.search(text) or _ABOUT_OTHERS.search(text):
         return
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
     if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from realitygap_plugins.triads.assertions import DASH, read_assertions
+from realitygap_plugins.triads.assertions import DASH, in_context, read_assertions, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
-from realitygap_plugins.triads.members import RawClaim
+from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.sums import anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 _RULE = re.compile(r"\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)[-|:+ \t]*(?=\n|\Z)")
@@ -32,13 +33,23 @@ _ROLES = {
     1: re.compile(r"\bplus\b|\bgenerators?\b|\(\s*[+]\s?1\s*\)", re.IGNORECASE),
 }
 _TOTAL = re.compile(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conservation)\b:?", re.IGNORECASE)
-_SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|GF\(3\)|balance|\btrits?\b", re.IGNORECASE)
+_SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|balance", re.IGNORECASE)
 _SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
 _CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
-_NEGATED = re.compile(r"\b(?:not|un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)|\bnot\b[\w\s-]{0,20}\b(?:balanced|conserv|sum)", re.IGNORECASE
+)
 _CLEAN = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
 _MARKUP = re.compile(r"[`*_\[]")
-_CONDITION = re.compile(r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|must|should|needs? to)\b", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|each|must|should|needs? to|add|with|first|over all|weighted)\b|--\w",
+    re.IGNORECASE,
+)
+"""Of a line that speaks of something else than the table above it."""
+_MEMBER_TRIT = re.compile(rf"\w[`*]*\s?\(\s?(?:[+]|{DASH})?\s?[01]\s?\)")
+_COUNTED = re.compile(r"\b(?:skills|members|agents|rows|entries|files)\s*\Z", re.IGNORECASE)
+_BREAK = re.compile(r"[,;]|<br\s*/?>", re.IGNORECASE)
+_WORD = re.compile(r"\s*(?=[\d_.@/#-]{0,40}[^\W\d_])[\w@][\w.:@/#-]*\s*")
 _LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
 
 
@@ -83,8 +94,7 @@ def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], r
     for number, row in rows:
         members = []
         for trit, column in sorted(roles.items()):
-            name = _name(row[column]) if column < len(row) else ""
-            if name:
+            for name in _names(row[column]) if column < len(row) else ():
                 members.append(Member(name=name, trit=trit, placeholder=name.startswith("[") or name in ("?", "???")))
         if len(members) < 2:
             continue
@@ -104,21 +114,21 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         if column >= len(row) or named >= len(row):
             continue
         last = number
-        name, value = _name(row[named]), row[column]
+        # A row without a name counts: its trit is in the sum.
+        names, value = _names(row[named]) or [""], row[column]
         if any(_TOTAL.fullmatch(cell) for cell in row[: column + 1]):
             assertions = _total(value)
             continue
         try:
-            # A row without a name counts: its trit is in the sum.
-            members.append(Member(name=name, trit=read_trit(value), placeholder=name.startswith("[")))
+            members += [Member(name=name, trit=read_trit(value), placeholder=name.startswith("[")) for name in names]
         except NotATrit as error:
             if _LEADING.match(value):
-                members.append(Member(name=name, problem=str(error)))
+                members += [Member(name=name, problem=str(error)) for name in names]
             else:
                 return  # a table of something else
     said = None
     if not assertions:
-        said = _sum_below(text, rows[-1][0] + 1)
+        said = _sum_below(text, rows[-1][0] + 1, members)
         assertions = said[1] if said else ()
     if len(members) >= 2 and assertions:
         shown = ", ".join(f"{member.name or '?'} ({'?' if member.trit is None else signed(member.trit)})" for member in members)
@@ -126,7 +136,7 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         yield TableClaim(RawClaim(tuple(members), assertions, shown[:400], "table"), header, end)
 
 
-def _sum_below(text: Text, number: int) -> tuple[int, tuple[Assertion, ...]] | None:
+def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tuple[Assertion, ...]] | None:
     """The line near below a table that says what it sums to."""
     seen = 0
     while seen < SUM_WITHIN and number <= len(text.lines):
@@ -135,10 +145,19 @@ def _sum_below(text: Text, number: int) -> tuple[int, tuple[Assertion, ...]] | N
             return None
         if line and not line.startswith(("```", "~~~")):
             seen += 1
-            if _SUM_LINE.search(line) and not _CONDITION.search(line) and (found := _said(line)):
+            if _is_sum_of(line, members) and (found := _said(line)):
                 return number, found
         number += 1
     return None
+
+
+def _is_sum_of(line: str, members: list[Member]) -> bool:
+    """Whether a line below a table speaks of the sum of its trits: not of named members, and where it writes a sum out, of the same."""
+    if _CONDITION.search(line) or next(named_groups(line), None):
+        return False
+    if written := list(anonymous_groups(line, [])):
+        return any(same_trits(one.members, members) for one in written)
+    return _SUM_LINE.search(line) is not None and not _MEMBER_TRIT.search(line)
 
 
 def _said(line: str) -> tuple[Assertion, ...]:
@@ -146,9 +165,9 @@ def _said(line: str) -> tuple[Assertion, ...]:
     if _NEGATED.search(line):
         return (Assertion(kind="unbalanced"),)
     for relation in _SAYS.finditer(line):
-        # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read.
-        if found := read_assertions(line, relation.start())[0]:
-            return found
+        # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read, not `total skills = 5`.
+        if not _COUNTED.search(line, 0, relation.start()) and (found := read_assertions(line, relation.start())[0]):
+            return in_context(found, line)
     return (Assertion(kind="balanced"),) if _CONSERVE.search(line) else ()
 
 
@@ -166,10 +185,7 @@ def _context(text: Text, header: int) -> tuple[Assertion, ...]:
         if line.startswith("|"):
             break
         above.append(line)
-    shown = " ".join(above)
-    if _NEGATED.search(shown):
-        return ()
-    return (Assertion(kind="balanced"),) if re.search(r"balanc|conserv|[=≡]\s*0", shown, re.IGNORECASE) else ()
+    return (Assertion(kind="balanced"),) if says_balanced(" ".join(above)) else ()
 
 
 def _is_rule(line: str) -> bool:
@@ -219,7 +235,9 @@ def _cells(line: str) -> list[str]:
     return [_CLEAN.sub(lambda match: match[1] or "", part.strip()).strip() for part in parts]
 
 
-def _name(cell: str) -> str:
-    """The skill that a cell names: all of it, without a remark in brackets behind."""
+def _names(cell: str) -> list[str]:
+    """The skills that a cell names: all of it, without a remark in brackets behind, or several where each part is one word."""
+    if _BREAK.search(cell) and all(_WORD.fullmatch(part) for part in _BREAK.split(cell)):
+        return [part.strip() for part in _BREAK.split(cell)]
     name = re.sub(r"\s*\([^()]*\)\s*$", "", cell).strip()
-    return name if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else ""
+    return [name] if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else []

@@ -23,9 +23,13 @@ Mark = str | re.Pattern[str]
 """What a line is looked at for. A pattern begins with a character that stands for itself, so that it is found as fast as a text."""
 
 _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
+_UNDERLINE = re.compile(r"(?:={3,}|-{3,})[ \t]*\Z")
+_TITLE = re.compile(r"\s{0,3}(?![-+*>|]\s|[>|#`~]|<!--|[0-9]{1,3}[.)]\s)\S.*")
+"""A paragraph of one line, which a line below makes a heading."""
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
-_INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat\s?#|\bCat-sharp\b", re.IGNORECASE)
+_INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat(?:\s?#|-sharp)\s+Integration\b", re.IGNORECASE)
+"""Below the title of the document: a skill may be about Cat#."""
 
 
 class Surroundings(NamedTuple):
@@ -122,21 +126,32 @@ class Text:
                     starts.append(number + 1)
                     states.append(Surroundings(before.heading, before.injected, False))
                 fence = after
-            elif not fence and (match := _HEADING.match(line)):
-                level = len(match["level"])
+            elif not fence and (heading := self._heading(number)):
+                level, title, start = heading
                 if level_injected and level <= level_injected:
                     level_injected = 0
-                if not level_injected and _INJECTED.search(match["title"]):
+                if level > 1 and not level_injected and _INJECTED.search(title):
                     level_injected = level
-                starts.append(number)
-                states.append(Surroundings(match["title"].strip(), generated or level_injected > 0))
+                starts.append(start)
+                states.append(Surroundings(title, generated or level_injected > 0))
         return starts, states
+
+    def _heading(self, number: int) -> tuple[int, str, int] | None:
+        """The level, the title and the first line of a heading that this line is, or underlines."""
+        line = self.line(number)
+        if match := _HEADING.match(line):
+            return len(match["level"]), match["title"].strip(), number
+        if _UNDERLINE.match(line) and not self.line(number - 2).strip() and (title := _TITLE.match(self.line(number - 1))):
+            return 1 if line[0] == "=" else 2, title[0].strip(), number - 1
+        return None
 
     def _structure(self) -> list[int]:
         """Lines that may be headings or begin or end a fence."""
         text, positions = self.text, [0] if self.text.startswith("#") else []
-        for anchor, offset in (("\n#", 1), ("```", 0), ("~~~", 0), ("<!--", 0)):
-            at = text.find(anchor)
+        # The line that ends the frontmatter underlines no heading.
+        body = text.find("\n---", 3) + 1 if text.startswith("---\n") else 0
+        for anchor, offset, start in (("\n#", 1, 0), ("\n===", 1, 0), ("\n---", 1, body), ("```", 0, 0), ("~~~", 0, 0), ("<!--", 0, 0)):
+            at = text.find(anchor, start)
             while at >= 0:
                 positions.append(at + offset)
                 at = text.find(anchor, at + len(anchor))
