@@ -75,8 +75,8 @@ def identifiable(replay: Replay, names: Sequence[str] | None = None, *, limit: i
     chosen: list[int] = []
     while open_ and len(chosen) < limit:
         shares = [float(np.linalg.norm(rest[:, index]) / size[index]) for index in open_]
-        # Among those that are still distinct, the one with the largest effect of its own; of equals, up to rounding, the first of the model:
-        # masses and lengths before dampings and gains, one of which stays as it is where logs cannot tell the scale of all forces.
+        # Among those that are still distinct, the one with the largest effect of its own; of equals, up to rounding, the first of the
+        # model: masses and lengths before dampings and gains, one of which stays as it is where logs cannot tell the scale of all forces.
         distinct = [(index, share) for index, share in zip(open_, shares, strict=True) if share > _DISTINCT]
         if not distinct:
             break
