@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 from taskbench import compiled
@@ -16,10 +17,14 @@ from realitygap_core.ppo.update import PPOConfig
 @pytest.mark.slow
 def test_sixty_thousand_steps_teach_the_cart_pole_to_balance() -> None:
     success = {"term": "joint_reached", "params": {"joint": "hinge", "tolerance": 0.2}, "hold_s": 4}
-    env = Environment(compiled("cartpole-balance", episode_s=4, success=success), num_envs=64)
     config = PPOConfig(env_steps=60_000, network=NetworkConfig(actor_hidden=(32,), critic_hidden=(64,)))
-    result = train(config, env, seed=2)
-    env.close()
-    # Upright in the middle pays 1.5 a second, 6 an episode; untrained, the pole has fallen within a second.
-    assert next(value for value in result.curves["return"] if math.isfinite(value)) < 1.5
-    assert result.return_iqm > 4.0
+    returns = []
+    for seed in range(3):
+        env = Environment(compiled("cartpole-balance", episode_s=4, success=success), num_envs=64)
+        result = train(config, env, seed=seed)
+        env.close()
+        # Upright in the middle pays 1.5 a second, 6 an episode; untrained, the pole has fallen within a second.
+        assert next(value for value in result.curves["return"] if math.isfinite(value)) < 1.5
+        returns.append(result.return_iqm)
+    # One training of so few steps may be slow; of three consecutive seeds the middle one is not.
+    assert statistics.median(returns) > 4.0
