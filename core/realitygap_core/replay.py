@@ -26,7 +26,7 @@ from realitygap_core.errors import CoreError
 from realitygap_core.observed import Observed, observed_channels
 from realitygap_core.plant import Floats, Plant
 from realitygap_core.recording import Channel, Log, Recording, Signal, Stream
-from realitygap_core.robot import Robot
+from realitygap_core.robot import Robot, repeatable
 from realitygap_core.segments import Segment, segments_of
 
 _DIVERGED = 1e6
@@ -327,12 +327,10 @@ def _groups(steps: Sequence[int]) -> list[list[int]]:
 
 @contextlib.contextmanager
 def _stateless(plants: Sequence[Plant]) -> Iterator[None]:
-    """The solver starts cold at every step, so that a log in pieces equals the log in one, and a motion that diverges is not put back to
-    the reference pose; the flags are put back."""
-    flag = int(mujoco.mjtDisableBit.mjDSBL_WARMSTART) | int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    """Steps that depend on the state alone; the flags are put back."""
     before = [int(plant.model.opt.disableflags) for plant in plants]
     for plant in plants:
-        plant.model.opt.disableflags |= flag
+        plant.model.opt.disableflags |= repeatable(plant.model)
     try:
         yield
     finally:

@@ -171,6 +171,17 @@ def model_digest(model: mujoco.MjModel) -> str:
     return digest.hexdigest()
 
 
+def repeatable(model: mujoco.MjModel) -> int:
+    """Flags (`opt.disableflags`) with which the steps of a model depend on its state alone: no warm start of the solver, so that a rollout
+    in pieces equals one long one, and no reset by MuJoCo of states that have broken down, so that they show.
+
+    A model of one tree has one island at most: not to look for it gives the same to the last bit, in up to a tenth less time.
+    """
+    disable = mujoco.mjtDisableBit
+    flags = int(disable.mjDSBL_WARMSTART) | int(disable.mjDSBL_AUTORESET)
+    return flags | int(disable.mjDSBL_ISLAND) if model.ntree <= 1 else flags
+
+
 def _name(spec: mujoco.MjSpec, otherwise: str) -> str:
     return str(spec.modelname) if spec.modelname and spec.modelname != "MuJoCo Model" else otherwise
 

@@ -21,7 +21,7 @@ from realitygap_core.domain import Domain
 from realitygap_core.errors import CoreError
 from realitygap_core.fields import field, keys, number, whole_multiple
 from realitygap_core.parameters import apply
-from realitygap_core.robot import Robot
+from realitygap_core.robot import Robot, repeatable
 from realitygap_core.sensors import Need, SensorLayout
 from realitygap_core.task_entries import EventEntry, RewardEntry, Success
 from realitygap_core.terms.command_set import CommandSet
@@ -219,11 +219,10 @@ def _digest(spec: Mapping[str, Any], training: Mapping[str, Any], nominal: Robot
 
 
 def compile_robot(robot: Robot, needs: Iterable[Need], physics_dt: float) -> tuple[Robot, SensorLayout]:
-    """The robot with the sensors of `needs`, without warm start (so that a rollout in chunks equals one long rollout) and without
-    MuJoCo's own reset of states that have broken down (so that they show)."""
+    """The robot with the sensors of `needs`, whose steps depend on its state alone (`repeatable`)."""
     spec = robot.fresh_spec()
     spec.option.timestep = physics_dt
-    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_WARMSTART) | int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    spec.option.disableflags |= repeatable(robot.model)
     names = sensors.add(spec, needs)
     compiled = Robot.from_spec(spec, name=robot.name, path=robot.path)
     return compiled, sensors.layout(compiled.model, names)

@@ -125,11 +125,13 @@ class RunContext:
         # By name: the registry does not depend on matplotlib; whoever made the figure has it.
         matplotlib, pyplot = import_module("matplotlib"), import_module("matplotlib.pyplot")
 
+        # What has a layout fits its page; to find the box around what has none takes as long as to draw it.
+        box = "tight" if fig.get_layout_engine() is None else None
         # Text stays text (small, selectable), and the same figure gives the same bytes.
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "realitygap"}):
-            fig.savefig(path, bbox_inches="tight", metadata={"Date": None})
+            fig.savefig(path, bbox_inches=box, metadata={"Date": None})
         fig.set_layout_engine("none")  # what was laid out once stays where it is
-        fig.savefig(path.with_suffix(".png"), dpi=130, bbox_inches="tight", metadata={"Software": None})
+        fig.savefig(path.with_suffix(".png"), dpi=130, bbox_inches=box, metadata={"Software": None})
         pyplot.close(fig)
         self._show(path)
         return path

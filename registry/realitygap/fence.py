@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from realitygap.workspace import read_json
@@ -29,15 +29,8 @@ def start_time(pid: int) -> int | None:
 
 def fence(run_id: str, folder: Path, *, patience_s: float = 2.0) -> list[int]:
     """Kills every process of a run and waits until they are gone; gives their ids."""
-    killed = _kill_all(run_id, folder)
-    deadline = time.monotonic() + patience_s
-    left = killed
-    while left and time.monotonic() < deadline:
-        left = [pid for pid in left if start_time(pid) is not None]
-        if left:
-            time.sleep(0.01)
-            left = _kill_all(run_id, folder)
-    return killed
+    killed = _until_gone(lambda: _of_run(run_id, folder), patience_s)
+    return list(killed)
 
 
 def adopt() -> None:
@@ -62,34 +55,52 @@ def started(ancestor: int) -> list[int]:
 
 def sweep(spared: Collection[int], *, patience_s: float = 2.0) -> None:
     """Kills whatever this process has started but for some, and waits until it is gone."""
-    deadline = time.monotonic() + patience_s
-    while (left := [pid for pid in started(os.getpid()) if pid not in spared]) and time.monotonic() < deadline:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)
+    _until_gone(lambda: [pid for pid in started(os.getpid()) if pid not in spared], patience_s)
     for pid, parent in _parents().items():
         if parent == os.getpid() and pid not in spared:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 
 
-def _kill_all(run_id: str, folder: Path) -> list[int]:
+def _until_gone(find: Callable[[], list[int]], patience_s: float) -> dict[int, int]:
+    """Kills what `find` finds, again and again, until it finds none and all that was killed has gone; gives id and start time of those.
+
+    A process that gives back its memory has lost its environment already: it is not found any more, though it is still there.
+    """
+    deadline = time.monotonic() + patience_s
+    killed: dict[int, int] = {}
+    immune: set[int] = set()
+    while True:
+        found = [pid for pid in find() if pid not in immune]
+        for pid in found:
+            began = start_time(pid)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except PermissionError:
+                immune.add(pid)
+            except ProcessLookupError:
+                continue
+            else:
+                if began is not None:
+                    killed[pid] = began
+        there = any(start_time(pid) == began for pid, began in killed.items())
+        if not (found or there) or time.monotonic() > deadline:
+            return killed
+        time.sleep(0.005)
+
+
+def _of_run(run_id: str, folder: Path) -> list[int]:
+    """The living processes of a run, by its workers' sessions and by their environments."""
     sessions = {pid for pid, started in _workers(folder).items() if start_time(pid) == started}
     marker = f"{VARIABLE}={run_id}".encode()
-    killed = []
+    found = []
     for entry in os.listdir("/proc"):
         if not entry.isdecimal() or (pid := int(entry)) == os.getpid():
             continue
         fields = _stat(pid)
-        if fields is None or fields[0] == "Z" or not (int(fields[3]) in sessions or marker in _environment(pid)):
-            continue
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
-        killed.append(pid)
-    return killed
+        if fields is not None and fields[0] != "Z" and (int(fields[3]) in sessions or marker in _environment(pid)):
+            found.append(pid)
+    return found
 
 
 def _workers(folder: Path) -> dict[int, int]:

@@ -19,19 +19,19 @@ _LARGEST_SVG = 1_500_000
 
 
 def number(value: Any) -> str:
-    """A value in few characters: four significant digits for a float."""
+    """A value in few characters: four significant digits of a float, more where it is large enough to be a whole number."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", " ") if abs(value) >= 10000 else str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
-        if value == int(value) and abs(value) < 1e6:
-            return str(int(value))
-        return f"{value:.4g}"
+        if abs(value) >= 1e9 or (value != int(value) and abs(value) < 1e4):
+            return f"{value:.4g}"
+        value = round(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ") if abs(value) >= 10000 else str(value)
     return str(value)
 
 
@@ -153,11 +153,16 @@ def _grid(first: list[tuple[str, str]], rows: list[tuple[str, Mapping[str, Any]]
     body = []
     for name, row in rows[:_MAX_ROWS]:
         cells = f"<td>{escape(str(name))}</td>" if first else ""
-        cells += "".join(f"<td class={'n' if numeric[key] else 't'}>{escape(_cell(row.get(key)) or '')}</td>" for key in columns)
+        cells += "".join(f"<td class={'n' if numeric[key] else 't'}>{_wrapping(_cell(row.get(key)) or '')}</td>" for key in columns)
         body.append(f"<tr>{cells}</tr>")
     header = f"<thead><tr>{head}</tr></thead>" if any(columns) else ""
     more = f"<p class=meta>and {len(rows) - _MAX_ROWS} more</p>" if len(rows) > _MAX_ROWS else ""
     return f'<div class="scroll"><table>{header}<tbody>{"".join(body)}</tbody></table></div>{more}'
+
+
+def _wrapping(text: str) -> str:
+    """Text that may break after the underscores of its names too."""
+    return escape(text).replace("_", "_<wbr>")
 
 
 def _cell(value: Any) -> str | None:

@@ -31,10 +31,11 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
   color: var(--soft); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 14px; min-width: min(100%, 320px); }
-th, td { text-align: left; padding: 5px 16px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th:last-child, td:last-child { padding-right: 0; }
 th { font-size: 12px; font-weight: 600; color: var(--soft); } tr:last-child td { border-bottom: 0; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } td.t { max-width: 46ch;
-  overflow-wrap: anywhere; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } td.t { max-width: 60ch;
+  overflow-wrap: break-word; }
 figure { margin: 12px 0 0; } figure img { display: block; max-width: 100%; height: auto; background: #fff;
   border: 1px solid var(--line); border-radius: 8px; }
 figcaption { font-size: 12px; color: var(--soft); margin-top: 4px; }
@@ -43,7 +44,8 @@ figcaption { font-size: 12px; color: var(--soft); margin-top: 4px; }
   gap: 8px; }
 .curve .name b { margin-left: auto; font-variant-numeric: tabular-nums; }
 .curve polyline { fill: none; stroke: var(--accent); stroke-width: 1.6; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
-.curve line { stroke: var(--line); vector-effect: non-scaling-stroke; } .curve text { fill: var(--soft); font-size: 10px; }
+.curve line { stroke: var(--line); vector-effect: non-scaling-stroke; } .curve text { fill: var(--soft); font-size: 10px;
+  paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
 .note { border-radius: 8px; padding: 9px 13px; margin: 12px 0 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 .warning { background: var(--warn-page); color: var(--warn); } .error { background: var(--bad-page); color: var(--bad); }
 .note small { display: block; color: inherit; opacity: 0.85; }

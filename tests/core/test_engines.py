@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -50,6 +51,20 @@ def at_rest(model: mujoco.MjModel, batch: int) -> PhysicsState:
 
 def wiggle(model: mujoco.MjModel, batch: int, steps: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (batch, steps, model.nu))
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_islands_are_not_looked_for_only_where_that_changes_no_bit(name: str) -> None:
+    quick = compiled(name).model
+    island = mujoco.mjtDisableBit.mjDSBL_ISLAND
+    assert bool(quick.opt.disableflags & island) == (quick.ntree <= 1)
+    usual = copy.copy(quick)
+    usual.opt.disableflags &= ~int(island)
+    state, ctrl = at_rest(quick, 5), wiggle(quick, 5, 200)
+    state.qpos[:, -1] -= 0.3  # some begin in the floor or beyond a limit
+    engine = MujocoEngine(quick, threads=1)
+    for got, expected in zip(engine.rollout([quick] * 5, state, ctrl), engine.rollout([usual] * 5, state, ctrl), strict=True):
+        assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

@@ -102,4 +102,6 @@ def test_numbers_have_their_units_objects_become_tables_and_curves_are_drawn(tmp
 
 
 def test_numbers_are_short() -> None:
-    assert [number(value) for value in (0.123456, 3, 2.0, 123456, None, True, 1e-9)] == ["0.1235", "3", "2", "123 456", "–", "yes", "1e-09"]
+    assert [number(value) for value in (0.123456, 3, 2.0, 123456, 14910.4, 1.5e12, None, True, 1e-9)] == [
+        *("0.1235", "3", "2", "123 456", "14 910", "1.5e+12", "–", "yes", "1e-09"),
+    ]

@@ -172,6 +172,7 @@ def _compare(before: Marginal, after: Marginal, identified: adapting.Interval | 
 def _figure(domains: Mapping[str, Domain], names: list[str] | None = None) -> Any:
     """Densities of up to twelve parameters, each domain in its colour, over the widest central 99.9 %."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     shown = (names or list(next(iter(domains.values())).free))[:12]
     columns = min(3, max(1, len(shown)))
@@ -191,11 +192,15 @@ def _figure(domains: Mapping[str, Domain], names: list[str] | None = None) -> An
             axis.fill_between(grid, density, alpha=0.2, color=line.get_color())
         axis.set_title(name, fontsize=9)
         axis.set_xlabel(next(iter(marginals.values())).unit, fontsize=8)
-        axis.tick_params(labelsize=7)
         axis.set_yticks([])
         axis.set_ylim(bottom=0)
         if log:
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.tick_params(labelsize=7)
+        axis.xaxis.get_offset_text().set_size(7)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
     if len(domains) > 1:

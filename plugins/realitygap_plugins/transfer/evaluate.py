@@ -13,7 +13,7 @@ from realitygap_core.policy import Policy
 from realitygap_core.sensitivity import Sensitivity, sensitivities
 from realitygap_core.statistics import as_json, interquartile_mean, interquartile_mean_interval
 from realitygap_core.task import Task
-from realitygap_plugins.transfer.judging import domain_of, show_film, task_of, traces_figure, write_trials
+from realitygap_plugins.transfer.judging import domain_of, draw_film, show_film, task_of, traces_figure, write_trials
 
 if TYPE_CHECKING:
     from realitygap.context import RunContext
@@ -100,7 +100,7 @@ def _pictures(
     run.figure("rewards", _rewards_figure(judged))
     if ranked:
         run.figure("sensitivity", _sensitivity_figure(ranked, plants, returns, [trial.success for trial in judged.trials]))
-    return show_film(inputs, judged, task, run)
+    return show_film(draw_film(inputs, judged, task), run)
 
 
 def _pyplot() -> Any:

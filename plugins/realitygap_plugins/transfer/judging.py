@@ -14,7 +14,7 @@ from realitygap_core.bank import require_known
 from realitygap_core.contract import joints_of
 from realitygap_core.domain import Domain
 from realitygap_core.evaluate import Evaluation
-from realitygap_core.film import film
+from realitygap_core.film import Film, film
 from realitygap_core.policy import Policy
 from realitygap_core.robot import Robot
 from realitygap_core.task import Task, compile_task
@@ -60,11 +60,17 @@ def need_success(task: Task) -> Task:
     return task
 
 
-def show_film(inputs: Mapping[str, Any], judged: Evaluation, task: Task, run: RunContext) -> dict[str, str]:
-    """A film of the first trial in the report; empty when `film` is off."""
+def draw_film(inputs: Mapping[str, Any], judged: Evaluation, task: Task) -> Film | None:
+    """A film of the first trial; None when `film` is off. Most of it happens in another process."""
     if not inputs.get("film", True) or judged.poses_tkq is None:
+        return None
+    return film(task.nominal, judged.poses_tkq[:, 0], task.control_dt)
+
+
+def show_film(moving: Film | None, run: RunContext) -> dict[str, str]:
+    """Puts a film into the report; empty without one."""
+    if moving is None:
         return {}
-    moving = film(task.nominal, judged.poses_tkq[:, 0], task.control_dt)
     return {"film": str(moving.save(run.picture("first-trial.gif"))), "film_drawn": moving.description}
 
 

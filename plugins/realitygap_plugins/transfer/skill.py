@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from realitygap_core.domain import Domain
 from realitygap_core.evaluate import Evaluation, evaluate
 from realitygap_core.policy import Policy
 from realitygap_core.task import Task
-from realitygap_plugins.transfer.judging import domain_of, need_success, show_film, task_of, traces_figure, write_trials
+from realitygap_plugins.transfer.judging import domain_of, draw_film, need_success, show_film, task_of, traces_figure, write_trials
 
 if TYPE_CHECKING:
     from realitygap.context import RunContext
@@ -25,28 +26,32 @@ def validate_transfer(inputs: Mapping[str, Any], run: RunContext) -> dict[str, A
     trials, seed = int(inputs.get("trials", 256)), int(inputs.get("seed", run.seed + 1_000_003))
     pseudo_real = inputs.get("pseudo_real")
     rounds = 2 if pseudo_real else 1
+    steps_done = [0] * rounds
 
-    def progress(round_number: int, message: str) -> Any:
+    def progress(number: int) -> Any:
         def report(done: int, total: int) -> None:
             run.check_cancelled()
-            run.progress(round_number * total + done, rounds * total, message)
+            steps_done[number] = done
+            run.progress(sum(steps_done), rounds * total, "fresh draws and pseudo-real" if pseudo_real else "fresh draws")
 
         return report
 
-    judged = evaluate(
-        policy, task, trials=trials, seed=seed, stochastic=bool(inputs.get("stochastic", False)), progress=progress(0, "fresh draws")
-    )
-    outputs = {"trials": trials, **_outcome(judged)}
     other: Evaluation | None = None
-    if pseudo_real:
-        strange = need_success(task_of(inputs, policy, run, None, pseudo_real))
-        other = evaluate(
-            policy, strange, trials=int(inputs.get("pseudo_real_trials", 64)), seed=seed + 1, progress=progress(1, "pseudo-real")
-        )
-        outputs["pseudo_real"] = {"trials": len(other.trials), **_outcome(other)}
-    write_trials(run.artifact("trials.csv"), judged)
-    run.figure("trials", traces_figure(judged, other, task))
-    outputs |= show_film(inputs, judged, task, run)
+    # Side by side: compiling, stepping in Python and drawing each keep one core busy.
+    with ThreadPoolExecutor(2) as threads:
+        if pseudo_real:
+            strange = need_success(task_of(inputs, policy, run, None, pseudo_real))
+            count = int(inputs.get("pseudo_real_trials", 64))
+            beside = threads.submit(evaluate, policy, strange, trials=count, seed=seed + 1, progress=progress(1))
+        judged = evaluate(policy, task, trials=trials, seed=seed, stochastic=bool(inputs.get("stochastic", False)), progress=progress(0))
+        filmed = threads.submit(draw_film, inputs, judged, task)
+        outputs = {"trials": trials, **_outcome(judged)}
+        if pseudo_real:
+            other = beside.result()
+            outputs["pseudo_real"] = {"trials": len(other.trials), **_outcome(other)}
+        write_trials(run.artifact("trials.csv"), judged)
+        run.figure("trials", traces_figure(judged, other, task))
+        outputs |= show_film(filmed.result(), run)
     outputs["records"] = str(run.artifact("trials.csv"))
     outputs["summary"] = _summary(judged, other, task, domain)
     return outputs
