@@ -4,7 +4,8 @@ Three runs of `skills run entropy-sim2real`: `cold`, with nothing cached anywher
 computes everything anew and says how much the times scatter; and `hit`, again in that workspace. Wall seconds of a step are its own; CPU
 seconds are those of its worker while it ran, sampled every 0.1 s, so a step on two busy cores has up to twice as many.
 
-Writes results/main_job.json beside this file. Exit code 1 when a bar is missed.
+Writes results/main_job.json beside this file. Exit code 1 when a bar is missed; those of time are
+for two cores.
 """
 
 from __future__ import annotations
@@ -90,8 +91,9 @@ def run(home: Path, cache: Path, *, sampled: bool = True) -> dict[str, Any]:
     return {"wall_s": wall, "cpu_s": cpu, "cached": document["cached"], "steps": steps, "outputs": document["outputs"]}
 
 
-def bars(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the main job must reach, and what it reached; the bars of tests/acceptance."""
+def bars(cold: Mapping[str, Any], fresh: Mapping[str, Any], hit: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the main job must reach, and what it reached: the bars of tests/acceptance, and the time that it may take."""
+    outputs = cold["outputs"]
     gap = {name: entry["rmse"] for name, entry in outputs["gap_identified"].items()}
     gained = outputs["entropy_before"] - outputs["entropy_after"]
     rows = [
@@ -99,6 +101,8 @@ def bars(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("open-loop RMSE of alpha on logs not used, rad", gap["alpha"], "<=", 0.025),
         ("entropy lost by the domain, nats", gained, ">=", 0.0),
         ("success rate on fresh draws", outputs["success_rate"], ">=", 0.9),
+        ("wall time, the slower of two runs, s", max(cold["wall_s"], fresh["wall_s"]), "<=", 180),
+        ("wall time again, every step a hit, s", hit["wall_s"], "<=", 2),
     ]
     return [
         {"what": what, "value": value, "bar": f"{sign} {bar:g}", "held": value <= bar if sign == "<=" else value >= bar}
@@ -119,7 +123,6 @@ def table(results: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:<12}{number(cold['wall_s']):>13}{number(cold['cpu_s']):>9}{number(fresh['wall_s']):>15}{number(fresh['cpu_s']):>9}"
         )
-    lines.append(f"again, every step a hit: {runs['hit']['wall_s']:.1f} s")
     lines += [f"{'held  ' if row['held'] else 'MISSED'}  {row['what']}: {row['value']:.4g} (bar {row['bar']})" for row in results["bars"]]
     return "\n".join([*lines, results["summary"]])
 
@@ -138,7 +141,7 @@ def main() -> int:
         hit = run(folder / "fresh", folder / "cache", sampled=False)
     outputs = cold["outputs"]
     results = {
-        "bars": bars(outputs),
+        "bars": bars(cold, fresh, hit),
         "outputs": {key: outputs[key] for key in QUOTED},
         "summary": outputs["summary"],
         "runs": {

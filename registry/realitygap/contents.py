@@ -22,10 +22,13 @@ _hashes: dict[tuple[str, int, int, int], str] = {}
 
 def file_hash(path: Path) -> str:
     """sha256 of a file's bytes; remembered while its inode, size and mtime stay."""
-    status = path.stat()
-    key = (str(path), status.st_ino, status.st_mtime_ns, status.st_size)
+    return _hash(str(path), path.stat())
+
+
+def _hash(path: str, status: os.stat_result) -> str:
+    key = (path, status.st_ino, status.st_mtime_ns, status.st_size)
     if key not in _hashes:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _hashes[key]
 
@@ -37,25 +40,31 @@ def tree_hash(root: Path, suffixes: Iterable[str] | None = None) -> str:
     however many links lead to it, and none that holds `root`: where it is met again stands where it is.
     """
     wanted = None if suffixes is None else set(suffixes)
-    entries = []
     real = root.resolve()
-    seen = {_identity(one): os.path.relpath(one, real) for one in (real, *real.parents)}
-    for folder, folders, names in os.walk(root, followlinks=True):
+    seen = {_identity(one.stat()): os.path.relpath(one, real) for one in (real, *real.parents)}
+    entries: list[tuple[str, str]] = []
+
+    to_see = [(str(root), "")]
+    while to_see:
+        folder, prefix = to_see.pop()
         inner = []
-        for name in sorted(name for name in folders if name not in _IGNORED):
-            path = Path(folder, name)
-            relative = path.relative_to(root).as_posix()
-            known = seen.setdefault(_identity(path), relative)
-            if known == relative:
-                inner.append(name)
-            else:
-                entries.append((relative, f"the folder {known}"))
-        folders[:] = inner
-        for name in sorted(names):
-            path = Path(folder, name)
-            if name in _IGNORED or (wanted is not None and path.suffix not in wanted) or not path.is_file():
+        try:
+            found = sorted(os.scandir(folder), key=lambda one: one.name)
+        except OSError:  # what cannot be listed holds nothing
+            continue
+        for entry in found:
+            relative = prefix + entry.name
+            if entry.name in _IGNORED:
                 continue
-            entries.append((path.relative_to(root).as_posix(), file_hash(path)))
+            if entry.is_dir():
+                known = seen.setdefault(_identity(entry.stat()), relative)
+                if known == relative:
+                    inner.append((entry.path, relative + "/"))
+                else:
+                    entries.append((relative, f"the folder {known}"))
+            elif (wanted is None or os.path.splitext(entry.name)[1] in wanted) and entry.is_file():
+                entries.append((relative, _hash(entry.path, entry.stat())))
+        to_see += reversed(inner)
     return digest(sorted(entries))
 
 
@@ -85,8 +94,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
+def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 

@@ -5,7 +5,7 @@ Only the processes are not new, so that a quick skill answers at once and a simu
 them has gone, they finish the run that they have and end.
 
     keeper, over a socket pair: the folder and the arguments as JSON, the lock's descriptor beside it
-    resident:                   `t` when it has taken the run, `e` when that has ended, `f` when it is free again
+    resident:                   `t` when it has taken the run, `e` when that has ended, `f` when its page is written too
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ MOST_IDLE: dict[Kind, int] = {"light": 4, "heavy": 1}
 """Residents of a kind kept for the next run."""
 HEAVY_NICE = 5
 """By how much a simulator yields to everything else on the machine: a training that takes all cores must not keep quick skills waiting."""
-_ANSWER_S, _START_S = 2.0, 30.0
-"""Time to take a run, and to do so as a new process."""
+_ANSWER_S, _START_S, _PAGE_S = 2.0, 30.0, 0.2
+"""Time to take a run, to do so as a new process, and to write the page of a run, for which the next one waits."""
 _TAKEN, _ENDED, _FREE = b"t", b"e", b"f"
 
 
@@ -49,6 +49,10 @@ class Residents:
         self._told: dict[str, list[Callable[[], object]]] = {}
         """Name of the folder of a run that a resident has, to whom to tell its end."""
         self._lock = threading.Lock()
+        self._kept = threading.Condition(self._lock)
+        """A resident has become idle."""
+        self._finishing: dict[Kind, int] = {"light": 0, "heavy": 0}
+        """Residents whose run has ended and whose next one nobody waits for yet: they write its page."""
         self.count = 0
         """Runs that a resident took."""
         self._closed = False
@@ -101,9 +105,13 @@ class Residents:
             one.close()
 
     def _candidates(self, kind: Kind) -> Iterator[_Resident]:
-        """Idle ones, of which some may have ended meanwhile, then a new one."""
+        """Idle ones, of which some may have ended meanwhile, then a new one. One that writes a page is sooner there than a new one."""
         while True:
             with self._lock:
+                if not self._idle[kind] and self._finishing[kind] > 0:
+                    self._finishing[kind] -= 1
+                    self._kept.wait_for(lambda: self._idle[kind], _PAGE_S)
+                    self._finishing[kind] += 1
                 resident = self._idle[kind].pop() if self._idle[kind] else None
             if resident is None:
                 break
@@ -127,11 +135,15 @@ class Residents:
     def _await_end(self, resident: _Resident, kind: Kind, run_id: str) -> None:
         self._hold_index()
         ended = resident.says(_ENDED)
+        with self._lock:
+            self._finishing[kind] += 1
         self._tell(run_id)
         if ended and resident.says(_FREE) and resident.runs < MOST_RUNS:
             self._keep(resident, kind)
         else:
             resident.close()
+        with self._lock:
+            self._finishing[kind] -= 1
 
     def _hold_index(self) -> None:
         with self._lock:
@@ -144,6 +156,7 @@ class Residents:
             kept = not self._closed and len(self._idle[kind]) < MOST_IDLE[kind]
             if kept:
                 self._idle[kind].append(resident)
+                self._kept.notify()
         if not kept:
             resident.close()
 
@@ -234,9 +247,11 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         _log_to(folder / "supervisor.log")
         forget_sources()
         pool.adopt(folder)
-        Supervisor(folder, pool).run()
+        owner = Supervisor(folder, pool)
+        owner.run()
         with contextlib.suppress(OSError):
             keeper.send(_ENDED)
+        owner.write_report()
         signal.set_wakeup_fd(-1)
         pool.part()
         os.close(lock)

@@ -66,6 +66,8 @@ class Supervisor:
         self.stop_at = 0.0
         self.began = time.monotonic()
         self.watch = Watch(self.plan.options)
+        self._document: dict[str, Any] | None = None
+        """The result, while its page is not written yet."""
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -330,7 +332,10 @@ class Supervisor:
             if ending.refused or checkpoints.is_empty(folder):
                 checkpoints.drop(folder)
         if not ending.refused:
-            self._report(document)
+            self._document = document
+            document["artifacts"]["report"] = str(self.folder / "report.html")
+            if not self.pool.keep:
+                self.write_report()
         self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
         self.journal.close()
         if ending.refused and self.plan.options.detached:
@@ -342,13 +347,18 @@ class Supervisor:
             if read_step(folder) is None:
                 shutil.rmtree(folder / "artifacts", ignore_errors=True)
 
-    def _report(self, document: dict[str, Any]) -> None:
+    def write_report(self) -> None:
+        """Writes the page of the run, if there is one; where the workers stay, somebody may wait for the end, which is told before."""
+        document, self._document = self._document, None
+        if document is None:
+            return
         try:
             from realitygap.report import write_report
 
-            document["artifacts"]["report"] = str(write_report(self.folder, document))
+            write_report(self.folder, document)
         except Exception as error:  # a report that cannot be drawn does not undo the run
             traceback.print_exc()
+            document["artifacts"].pop("report")
             document["warnings"].append(f"the report could not be written: {type(error).__name__}")
 
     # Helpers

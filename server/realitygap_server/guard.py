@@ -22,7 +22,8 @@ async def guard(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerR
     Left alone the handshake era puts the text of an exception on the wire, and that of a crash may hold anything.
     """
     try:
-        answer: HandlerResult = encodable(await call_next(ctx))
+        given = await call_next(ctx)
+        answer: HandlerResult = given if isinstance(given, Encodable) else encodable(given)
     except MCPError as error:
         raise MCPError(error.code, encodable(error.message), encodable(error.data)) from None
     except ValidationError:
@@ -35,6 +36,10 @@ async def guard(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerR
         log.exception("%s failed inside the server", ctx.method)
         raise MCPError(INTERNAL_ERROR, "the server failed; this is a defect of it, and its stderr has the details") from None
     return answer
+
+
+class Encodable(dict[str, Any]):
+    """An answer that went through `encodable` when it was made, and is given again and again."""
 
 
 def encodable(value: Any) -> Any:

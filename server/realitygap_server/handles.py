@@ -187,6 +187,8 @@ class Handles:
         Raises InputError for whatever lies elsewhere.
         """
         store = self.jobs.store
+        if name in ("report", "report.html"):
+            await self.jobs.tidied(run_id)
         named = {} if store.is_running(run_id) else (await self.jobs.result(run_id))["artifacts"]
         for known in sorted(named, key=len, reverse=True):
             base = Path(named[known])

@@ -24,7 +24,7 @@ from realitygap.discovery import Registry
 from realitygap.errors import InputError
 from realitygap.resident import Residents
 from realitygap.runs import RunStatus, RunStore
-from realitygap.workspace import read_object
+from realitygap.workspace import is_locked, read_object
 from realitygap_server.callers import caller
 from realitygap_server.containment import Containment
 from realitygap_server.limits import Gate, Limits
@@ -36,6 +36,7 @@ _RUN_ID = re.compile(r"[0-9TZ-]{10,40}-[a-z2-7]{20,40}")
 _FIRST_POLL_S, _LAST_POLL_S, _POLL_SHARE = 0.02, 0.25, 0.04
 """Pause between two looks at a run, of which the end of one that a resident has is told: this share of the time so far, within bounds."""
 _REPORT_EVERY_S = 1.0
+_TIDY_S = 10.0
 _WARM_UP_AFTER_S = 0.5
 
 
@@ -123,6 +124,12 @@ class Jobs:
                         begun = status.progress
                         await report(status.progress, status.message)
         return await self.status(run_id)
+
+    async def tidied(self, run_id: str) -> None:
+        """Waits for what a supervisor does after it has told the end of a run: its page is written then."""
+        with anyio.move_on_after(_TIDY_S):
+            while not self.store.is_running(run_id) and is_locked(self.store.folder(run_id) / "lock"):
+                await anyio.sleep(_FIRST_POLL_S)
 
     async def cancel(self, run_id: str) -> None:
         """Stops a run. Raises InputError when it is not running."""

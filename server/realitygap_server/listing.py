@@ -13,6 +13,8 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_PARAMS
 from mcp.types.methods import serialize_server_result
 
+from realitygap_server.guard import Encodable, encodable
+
 LIST = "tools/list"
 
 log = logging.getLogger("realitygap.server")
@@ -26,7 +28,7 @@ class KeptList:
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
-        self._by_version: dict[str, dict[str, Any]] = {}
+        self._by_version: dict[str, Encodable] = {}
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method in ("initialize", "server/discover"):
@@ -48,8 +50,8 @@ class KeptList:
             answer = await call_next(ctx)
             if not isinstance(answer, dict):
                 return answer
-            kept = self._by_version[ctx.protocol_version] = answer
-        return dict(kept)
+            kept = self._by_version[ctx.protocol_version] = Encodable(encodable(answer))
+        return Encodable(kept)
 
     async def _make(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext, greeting: HandlerResult) -> None:
         """The list for the version that a client was greeted with."""
@@ -61,8 +63,8 @@ class KeptList:
                 listed = await entry.handler(ctx, t.PaginatedRequestParams())
                 if isinstance(listed, t.ListToolsResult):
                     dumped = listed.model_dump(by_alias=True, mode="json", exclude_none=True)
-                    self._by_version[version] = serialize_server_result(LIST, version, dumped)
+                    self._by_version[version] = Encodable(encodable(serialize_server_result(LIST, version, dumped)))
         elif ctx.protocol_version not in self._by_version:
             answer = await call_next(replace(ctx, method=LIST))
             if isinstance(answer, dict):
-                self._by_version[ctx.protocol_version] = answer
+                self._by_version[ctx.protocol_version] = Encodable(encodable(answer))

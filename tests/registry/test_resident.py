@@ -23,6 +23,7 @@ from realitygap.fence import VARIABLE, started
 from realitygap.plan import Options
 from realitygap.resident import HEAVY_NICE, Residents
 from realitygap.runs import RunHandle
+from realitygap.workspace import is_locked
 
 CODE = """
 import os, subprocess, sys, time
@@ -112,6 +113,25 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     lab.residents.prepare()
     yield lab
     lab.residents.close()
+
+
+def test_the_page_of_a_run_is_there_when_its_lock_is_free_and_the_next_run_waits_for_it(lab: Lab) -> None:
+    pids = set()
+    for _ in range(5):
+        handle = lab.start()
+        handle.wait(30)
+        # At once: nobody has waited until the resident was free.
+        pids.add(handle.result()["outputs"]["pid"])
+        page = Path(handle.result()["artifacts"]["report"])
+        until(lambda handle=handle: not is_locked(handle.folder / "lock"))
+        assert "<h1>where</h1>" in page.read_text()
+    for _ in range(5):
+        handle = lab.start()
+        end = threading.Event()
+        lab.residents.at_end(handle.id, end.set)
+        end.wait(2)  # it may have been told before
+        pids.add(handle.result()["outputs"]["pid"])
+    assert len(pids) == 1
 
 
 def test_runs_in_a_row_share_processes_and_nothing_else(lab: Lab) -> None:
