@@ -94,7 +94,8 @@ class RunContext:
             raise Cancelled("the run was asked to stop")
 
     def warn(self, message: str) -> None:
-        """A warning that the result shows; the same text only once."""
+        """A warning that the result shows; the same text only once. Half a surrogate pair, which no file could hold, becomes `?`."""
+        message = message.encode("utf-8", "replace").decode()
         if message in self.warnings:
             return
         self.warnings.append(message)

@@ -71,8 +71,8 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Raises OSError when the other side is gone."""
-        line = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
+        """Raises OSError when the other side is gone. Half a surrogate pair, which no file could hold, becomes `?`."""
+        line = json.dumps(message, separators=(",", ":"), default=str, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         with self._lock:
             self.socket.sendall(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from realitygap.context import RunContext
 from realitygap.errors import Cancelled
 from realitygap.execution import step_seed
 from realitygap.plan import Plan
+from realitygap.protocol import Channel
 from realitygap.references import ABSENT, Malformed, parse_reference, substitute
 from realitygap.worker import SkillDefect, explain, plain
 
@@ -58,6 +60,16 @@ def test_a_warning_is_told_once(tmp_path: Path) -> None:
     run.warn("a")
     run.warn("a")
     assert told == run.warnings == ["a"]
+
+
+def test_half_a_surrogate_pair_in_what_a_skill_says_costs_nothing_but_that_character(tmp_path: Path) -> None:
+    run = RunContext(folder=tmp_path)
+    run.warn("\udcff.csv is empty")
+    assert run.warnings == ["?.csv is empty"]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        Channel(ours).send({"at": "progress", "message": "reading \udcffé.csv"})
+        assert Channel(theirs).receive() == [{"at": "progress", "message": "reading ?é.csv"}]
 
 
 @pytest.mark.parametrize(
