@@ -4,8 +4,7 @@ Three runs of `skills run entropy-sim2real`: `cold`, with nothing cached anywher
 computes everything anew and says how much the times scatter; and `hit`, again in that workspace. Wall seconds of a step are its own; CPU
 seconds are those of its worker while it ran, sampled every 0.1 s, so a step on two busy cores has up to twice as many.
 
-Writes results/main_job.json beside this file. Exit code 1 when a bar is missed; those of time are
-for two cores.
+Writes results/main_job.json beside this file. Exit code 1 when a bar is missed; those of time are for two cores.
 """
 
 from __future__ import annotations

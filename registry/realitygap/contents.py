@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +56,13 @@ def tree_hash(root: Path, suffixes: Iterable[str] | None = None) -> str:
             relative = prefix + entry.name
             if entry.name in _IGNORED:
                 continue
-            if entry.is_dir():
+            if _is(entry.is_dir):
                 known = seen.setdefault(_identity(entry.stat()), relative)
                 if known == relative:
                     inner.append((entry.path, relative + "/"))
                 else:
                     entries.append((relative, f"the folder {known}"))
-            elif (wanted is None or os.path.splitext(entry.name)[1] in wanted) and entry.is_file():
+            elif (wanted is None or os.path.splitext(entry.name)[1] in wanted) and _is(entry.is_file):
                 entries.append((relative, _hash(entry.path, entry.stat())))
         to_see += reversed(inner)
     return digest(sorted(entries))
@@ -92,6 +92,14 @@ def digest(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     # The name of a file need not be UTF-8; Python holds its other bytes as surrogates.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is a folder or a file; a link that leads nowhere is neither."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -121,13 +121,17 @@ class RunContext:
         return _inside(self._checkpoints, name)
 
     def figure(self, name: str, fig: Any) -> Path:
-        """Saves a matplotlib figure as `figures/NAME.svg` (which the report shows) and `.png`, and closes it. Gives the path of the SVG."""
+        """Saves a matplotlib figure as `figures/NAME.svg` (which the report shows) and `.png`, and closes it. Gives the path of the SVG.
+
+        Its page is cut to what is drawn, but for a figure with `layout="constrained"`, which fits its page.
+        """
         path = self.artifact(f"figures/{name}.svg")
         # By name: the registry does not depend on matplotlib; whoever made the figure has it.
         matplotlib, pyplot = import_module("matplotlib"), import_module("matplotlib.pyplot")
 
-        # What has a layout fits its page; to find the box around what has none takes as long as to draw it.
-        box = "tight" if fig.get_layout_engine() is None else None
+        # To find the box around what is drawn takes as long as to draw it.
+        constrained = import_module("matplotlib.layout_engine").ConstrainedLayoutEngine
+        box = None if isinstance(fig.get_layout_engine(), constrained) else "tight"
         # Text stays text (small, selectable), and the same figure gives the same bytes.
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "realitygap"}):
             fig.savefig(path, bbox_inches=box, metadata={"Date": None})

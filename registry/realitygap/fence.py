@@ -29,8 +29,14 @@ def start_time(pid: int) -> int | None:
 
 def fence(run_id: str, folder: Path, *, patience_s: float = 2.0) -> list[int]:
     """Kills every process of a run and waits until they are gone; gives their ids."""
-    killed = _until_gone(lambda: _of_run(run_id, folder), patience_s)
-    return list(killed)
+    return _until_gone(lambda: _of_run(run_id, folder), patience_s)
+
+
+def await_session(leader: int, *, patience_s: float = 2.0) -> None:
+    """Waits until a session that was killed is gone. Its processes may outlive their leader while they give back their memory."""
+    deadline = time.monotonic() + patience_s
+    while _in_sessions({leader}) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def adopt() -> None:
@@ -62,8 +68,8 @@ def sweep(spared: Collection[int], *, patience_s: float = 2.0) -> None:
                 os.waitpid(pid, os.WNOHANG)
 
 
-def _until_gone(find: Callable[[], list[int]], patience_s: float) -> dict[int, int]:
-    """Kills what `find` finds, again and again, until it finds none and all that was killed has gone; gives id and start time of those.
+def _until_gone(find: Callable[[], list[int]], patience_s: float) -> list[int]:
+    """Kills what `find` finds, again and again, until it finds none and all that was killed has gone; gives the ids of those.
 
     A process that gives back its memory has lost its environment already: it is not found any more, though it is still there.
     """
@@ -85,20 +91,26 @@ def _until_gone(find: Callable[[], list[int]], patience_s: float) -> dict[int, i
                     killed[pid] = began
         there = any(start_time(pid) == began for pid, began in killed.items())
         if not (found or there) or time.monotonic() > deadline:
-            return killed
+            return list(killed)
         time.sleep(0.005)
 
 
 def _of_run(run_id: str, folder: Path) -> list[int]:
     """The living processes of a run, by its workers' sessions and by their environments."""
-    sessions = {pid for pid, started in _workers(folder).items() if start_time(pid) == started}
     marker = f"{VARIABLE}={run_id}".encode()
+    # A leader that is dead but not yet waited for still stands for its session.
+    sessions = {pid for pid, started in _workers(folder).items() if (fields := _stat(pid)) is not None and int(fields[19]) == started}
+    return _in_sessions(sessions, or_else=lambda pid: marker in _environment(pid))
+
+
+def _in_sessions(sessions: Collection[int], or_else: Callable[[int], bool] = lambda pid: False) -> list[int]:
+    """The living processes of some sessions, and those of which else is true, without this one."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdecimal() or (pid := int(entry)) == os.getpid():
             continue
         fields = _stat(pid)
-        if fields is not None and fields[0] != "Z" and (int(fields[3]) in sessions or marker in _environment(pid)):
+        if fields is not None and fields[0] != "Z" and (int(fields[3]) in sessions or or_else(pid)):
             found.append(pid)
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from realitygap.components import load_object
 from realitygap.executor import Executor, Kind, threads
-from realitygap.fence import VARIABLE, adopt, start_time, started, sweep
+from realitygap.fence import VARIABLE, adopt, await_session, start_time, started, sweep
 from realitygap.protocol import Channel, StepOrder
 from realitygap.workspace import write_json
 
@@ -50,6 +50,7 @@ class Worker:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        await_session(self.process.pid)
         self.channel.close()
 
 

@@ -27,7 +27,7 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
-        if abs(value) >= 1e9 or (value != int(value) and abs(value) < 1e4):
+        if abs(value) >= 1e9 or (value != int(value) and abs(value) < 9999.5):
             return f"{value:.4g}"
         value = round(value)
     if isinstance(value, int):
@@ -152,7 +152,7 @@ def _grid(first: list[tuple[str, str]], rows: list[tuple[str, Mapping[str, Any]]
     )
     body = []
     for name, row in rows[:_MAX_ROWS]:
-        cells = f"<td>{escape(str(name))}</td>" if first else ""
+        cells = f"<td>{_wrapping(str(name))}</td>" if first else ""
         cells += "".join(f"<td class={'n' if numeric[key] else 't'}>{_wrapping(_cell(row.get(key)) or '')}</td>" for key in columns)
         body.append(f"<tr>{cells}</tr>")
     header = f"<thead><tr>{head}</tr></thead>" if any(columns) else ""

@@ -35,8 +35,10 @@ MOST_IDLE: dict[Kind, int] = {"light": 4, "heavy": 1}
 """Residents of a kind kept for the next run."""
 HEAVY_NICE = 5
 """By how much a simulator yields to everything else on the machine: a training that takes all cores must not keep quick skills waiting."""
-_ANSWER_S, _START_S, _PAGE_S = 2.0, 30.0, 0.2
-"""Time to take a run, to do so as a new process, and to write the page of a run, for which the next one waits."""
+PAGE_S: dict[Kind, float] = {"light": 0.2, "heavy": 3.0}
+"""How long the next run waits for the page of one that has ended: no longer than a new process would take."""
+_ANSWER_S, _START_S = 2.0, 30.0
+"""Time to take a run, and to do so as a new process."""
 _TAKEN, _ENDED, _FREE = b"t", b"e", b"f"
 
 
@@ -49,10 +51,10 @@ class Residents:
         self._told: dict[str, list[Callable[[], object]]] = {}
         """Name of the folder of a run that a resident has, to whom to tell its end."""
         self._lock = threading.Lock()
-        self._kept = threading.Condition(self._lock)
-        """A resident has become idle."""
-        self._finishing: dict[Kind, int] = {"light": 0, "heavy": 0}
-        """Residents whose run has ended and whose next one nobody waits for yet: they write its page."""
+        self._freed = threading.Condition(self._lock)
+        """A resident has become idle, or will never be."""
+        self._has: dict[str, Kind] = {}
+        """Name of the folder of a run, and the kind of the resident that has it until the page is written."""
         self.count = 0
         """Runs that a resident took."""
         self._closed = False
@@ -70,6 +72,8 @@ class Residents:
             if resident.run(folder, descriptor):
                 self.count += 1
                 os.close(descriptor)
+                with self._lock:
+                    self._has[folder.name] = kind
                 threading.Thread(target=self._await_end, args=(resident, kind, folder.name), daemon=True).start()
                 return
             self._tell(folder.name)
@@ -108,16 +112,18 @@ class Residents:
         """Idle ones, of which some may have ended meanwhile, then a new one. One that writes a page is sooner there than a new one."""
         while True:
             with self._lock:
-                if not self._idle[kind] and self._finishing[kind] > 0:
-                    self._finishing[kind] -= 1
-                    self._kept.wait_for(lambda: self._idle[kind], _PAGE_S)
-                    self._finishing[kind] += 1
+                self._freed.wait_for(lambda: self._idle[kind] or not self._writes_page(kind), PAGE_S[kind])
                 resident = self._idle[kind].pop() if self._idle[kind] else None
             if resident is None:
                 break
             yield resident
         if (resident := self._begin(kind)) is not None:
             yield resident
+
+    def _writes_page(self, kind: Kind) -> bool:
+        """Whether some resident has a run that has ended."""
+        runs = self.home / "runs"
+        return any(one == kind and (runs / name / "result.json").exists() for name, one in self._has.items())
 
     def _begin(self, kind: Kind) -> _Resident | None:
         try:
@@ -135,15 +141,14 @@ class Residents:
     def _await_end(self, resident: _Resident, kind: Kind, run_id: str) -> None:
         self._hold_index()
         ended = resident.says(_ENDED)
-        with self._lock:
-            self._finishing[kind] += 1
         self._tell(run_id)
         if ended and resident.says(_FREE) and resident.runs < MOST_RUNS:
             self._keep(resident, kind)
         else:
             resident.close()
         with self._lock:
-            self._finishing[kind] -= 1
+            del self._has[run_id]
+            self._freed.notify_all()
 
     def _hold_index(self) -> None:
         with self._lock:
@@ -156,7 +161,6 @@ class Residents:
             kept = not self._closed and len(self._idle[kind]) < MOST_IDLE[kind]
             if kept:
                 self._idle[kind].append(resident)
-                self._kept.notify()
         if not kept:
             resident.close()
 
@@ -229,7 +233,7 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         os.nice(HEAVY_NICE)
     else:
         pool.start(kind)
-        importlib.import_module("realitygap.report")
+    importlib.import_module("realitygap.report")
     while True:
         keeper.settimeout(IDLE_S)
         try:

@@ -301,7 +301,7 @@ class RunStore:
         about = read_about(folder)
         if self.state(run_id) == "done":
             raise InputError(f"run {run_id} is done", hint=f"skills runs show {run_id}")
-        descriptor = lock(folder / "lock", patience_s=1.0)
+        descriptor = lock(folder / "lock", patience_s=2.0)
         if descriptor is None:
             raise InputError(f"run {run_id} is running", hint=f"skills runs cancel {run_id}")
         try:

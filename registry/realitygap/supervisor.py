@@ -74,7 +74,7 @@ class Supervisor:
         self._wake_out.setblocking(False)
 
     def run(self) -> None:
-        """All of it. Raises only what keeps the result from being written."""
+        """All of it, but the page where the workers stay. Raises only what keeps the result from being written."""
         signal.set_wakeup_fd(self._wake_out.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
@@ -348,7 +348,7 @@ class Supervisor:
                 shutil.rmtree(folder / "artifacts", ignore_errors=True)
 
     def write_report(self) -> None:
-        """Writes the page of the run, if there is one; where the workers stay, somebody may wait for the end, which is told before."""
+        """Writes the page of the run, if it is to have one. Where the workers stay, somebody waits for the end, which is told before."""
         document, self._document = self._document, None
         if document is None:
             return
@@ -360,6 +360,8 @@ class Supervisor:
             traceback.print_exc()
             document["artifacts"].pop("report")
             document["warnings"].append(f"the report could not be written: {type(error).__name__}")
+            if self.pool.keep:
+                write_json(self.folder / "result.json", document, durable=self.plan.durable, indent=None)
 
     # Helpers
 

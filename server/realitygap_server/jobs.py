@@ -37,6 +37,7 @@ _FIRST_POLL_S, _LAST_POLL_S, _POLL_SHARE = 0.02, 0.25, 0.04
 """Pause between two looks at a run, of which the end of one that a resident has is told: this share of the time so far, within bounds."""
 _REPORT_EVERY_S = 1.0
 _TIDY_S = 10.0
+"""Patience with a supervisor that has told the end of its run."""
 _WARM_UP_AFTER_S = 0.5
 
 

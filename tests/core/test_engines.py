@@ -17,7 +17,7 @@ from realitygap_core import engines, robots
 from realitygap_core.engines.mujoco import MujocoEngine
 from realitygap_core.errors import CoreError
 from realitygap_core.parameters import apply
-from realitygap_core.robot import Robot
+from realitygap_core.robot import Robot, repeatable
 from realitygap_core.sensors import Need
 from realitygap_core.state import PhysicsState
 from realitygap_core.task import compile_robot
@@ -65,6 +65,11 @@ def test_islands_are_not_looked_for_only_where_that_changes_no_bit(name: str) ->
     engine = MujocoEngine(quick, threads=1)
     for got, expected in zip(engine.rollout([quick] * 5, state, ctrl), engine.rollout([usual] * 5, state, ctrl), strict=True):
         assert_array_equal(got, expected)
+
+
+def test_islands_are_looked_for_where_robots_may_fall_asleep() -> None:
+    text = '<mujoco><option><flag sleep="enable"/></option><worldbody><body><freejoint/><geom size="1"/></body></worldbody></mujoco>'
+    assert not repeatable(mujoco.MjModel.from_xml_string(text)) & mujoco.mjtDisableBit.mjDSBL_ISLAND
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from realitygap_core.ppo.update import PPOConfig
 from realitygap_core.robots import model_path, task_path
 from realitygap_plugins.entropy_ppo import figures
 from realitygap_plugins.entropy_ppo.skill import _warn, train_policy
+from realitygap_plugins.transfer import skill
 from realitygap_plugins.transfer.skill import validate_transfer
 
 TINY = {"task": str(task_path("cartpole-balance")), "env_steps": 512, "num_envs": 8, "hidden": [16], "seed": 1, "engine": "mujoco"}
@@ -72,6 +74,28 @@ def test_validation_counts_every_trial_once(trained, tmp_path):
     rows = Path(outputs["records"]).read_text().splitlines()
     assert len(rows) == 13
     assert "mass[pole]" in rows[0]
+
+
+@pytest.mark.parametrize("failing", [12, 4])
+def test_where_one_evaluation_fails_the_other_stops_and_the_failure_is_told(trained, tmp_path, monkeypatch, failing):
+    stopped = []
+
+    def evaluate(policy, task, *, trials, progress, **_):
+        if trials == failing:
+            raise CoreError("reward 'alive' is nan in environment 3")
+        try:
+            for step in range(3000):
+                progress(step, 3000)
+                time.sleep(0.01)
+        except BaseException:
+            stopped.append(trials)
+            raise
+
+    monkeypatch.setattr(skill, "evaluate", evaluate)
+    inputs = {"policy": trained[1]["policy"], "trials": 12, "pseudo_real": str(model_path("cartpole")), "pseudo_real_trials": 4}
+    with pytest.raises(CoreError, match="environment 3"):
+        validate_transfer(inputs, context(tmp_path))
+    assert stopped == [16 - failing]
 
 
 def test_physics_that_broke_down_is_told_with_its_share_and_the_states_outlive_the_checkpoints(tmp_path):

@@ -64,6 +64,14 @@ def test_the_path_itself_is_no_part_of_the_content(robot: Path, tmp_path: Path) 
     assert tree_hash(tmp_path / "elsewhere") == tree_hash(tmp_path / "elsewhere")
 
 
+def test_links_that_lead_nowhere_count_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("1")
+    plain = tree_hash(tmp_path)
+    for name, target in (("gone", "nowhere"), ("loop", "loop"), ("through-a-file", "log.csv/x"), ("long", "x" * 300)):
+        (tmp_path / name).symlink_to(target)
+    assert tree_hash(tmp_path) == plain
+
+
 def test_a_folder_counts_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
     logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     for folder in (logs / "a", elsewhere):

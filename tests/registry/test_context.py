@@ -8,7 +8,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from realitygap.context import RunContext
 from realitygap.errors import Cancelled
@@ -52,6 +55,20 @@ def test_metrics_are_json_lines_also_for_values_that_are_not_finite(tmp_path: Pa
     run.metric("loss", float("nan"), 2)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows == [{"name": "loss", "step": 1.0, "value": 0.5}, {"name": "loss", "step": 2.0, "value": None}]
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_a_figure_shows_all_that_is_drawn(layout: str | None, tmp_path: Path) -> None:
+    figure = Figure(figsize=(5, 2), layout=layout)
+    axis = figure.subplots()
+    axis.plot([0, 1], label="beside the axes", linewidth=20)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if layout is None:
+        figure.tight_layout()
+        figure.suptitle("above the page", y=1.1)
+    edge = np.asarray(Image.open(RunContext(folder=tmp_path).figure("one", figure).with_suffix(".png")).convert("L"))
+    # Nothing touches the edge of the picture.
+    assert min(edge[0].min(), edge[-1].min(), edge[:, 0].min(), edge[:, -1].min()) > 250
 
 
 def test_a_warning_is_told_once(tmp_path: Path) -> None:

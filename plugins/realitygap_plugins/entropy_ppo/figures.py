@@ -32,7 +32,6 @@ def training(result: TrainResult) -> Any:
     axes[0, 1].set_ylim(-0.02, 1.02)
     if min(result.curves["temperature"]) > 0:  # a fixed one may be 0
         axes[1, 1].set_yscale("log")
-    fig.tight_layout()
     return fig
 
 
@@ -50,7 +49,6 @@ def rewards(result: TrainResult) -> Any | None:
     axis.set_ylabel("weighted reward per second")
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    fig.tight_layout()
     return fig
 
 
@@ -60,7 +58,7 @@ def _grid(rows: int, columns: int) -> tuple[Any, Any]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    fig, axes = pyplot.subplots(rows, columns, figsize=(8, 5), sharex=True, squeeze=False)
+    fig, axes = pyplot.subplots(rows, columns, figsize=(8, 5), sharex=True, squeeze=False, layout="constrained")
     for axis in axes[-1]:
         axis.set_xlabel("environment steps [million]")
     return fig, axes

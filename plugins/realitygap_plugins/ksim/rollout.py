@@ -234,7 +234,7 @@ def _figure(recording: Recording) -> Any:
     from matplotlib import pyplot
 
     channels = [channel.name for channel in recording.channels][:6]
-    fig, axes = pyplot.subplots(len(channels), 1, figsize=(7, 1.6 * len(channels) + 0.5), sharex=True, squeeze=False)
+    fig, axes = pyplot.subplots(len(channels), 1, figsize=(7, 1.6 * len(channels) + 0.5), sharex=True, squeeze=False, layout="constrained")
     for axis, name in zip(axes[:, 0], channels, strict=True):
         for log in list(recording.data.values())[:8]:
             times, values = log.channel(name)
@@ -243,5 +243,4 @@ def _figure(recording: Recording) -> Any:
         axis.set_ylabel(f"{name} [{unit}]" if unit else name)
         axis.grid(alpha=0.25)
     axes[-1, 0].set_xlabel("time [s]")
-    fig.tight_layout()
     return fig

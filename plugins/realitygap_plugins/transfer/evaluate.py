@@ -115,14 +115,13 @@ def _pyplot() -> Any:
 def _rewards_figure(judged: Evaluation) -> Any:
     """What each reward contributed to the return, over the trials: median, middle half, and each end."""
     names = list(judged.trials[0].rewards)
-    fig, axis = _pyplot().subplots(figsize=(6.5, 0.35 * len(names) + 1.0))
+    fig, axis = _pyplot().subplots(figsize=(6.5, 0.35 * len(names) + 1.0), layout="constrained")
     axis.boxplot([[trial.rewards[name] for trial in judged.trials] for name in names], orientation="horizontal", whis=(0, 100), widths=0.6)
     axis.set_yticks(range(1, len(names) + 1), names)
     axis.axvline(0, color="#64748b", linewidth=0.8)
     axis.invert_yaxis()
     axis.set_xlabel("contribution to the return")
     axis.grid(axis="x", alpha=0.25)
-    fig.tight_layout()
     return fig
 
 
@@ -131,7 +130,7 @@ def _sensitivity_figure(ranked: list[Sensitivity], plants: Mapping[str, Any], re
     shown = ranked[:6]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    fig, axes = _pyplot().subplots(rows, columns, figsize=(3.2 * columns, 2.5 * rows), squeeze=False, sharey=True)
+    fig, axes = _pyplot().subplots(rows, columns, figsize=(3.2 * columns, 2.5 * rows), squeeze=False, sharey=True, layout="constrained")
     colours = ["#2563eb" if one else "#dc2626" for one in solved]
     for index, axis in enumerate(axes.ravel()):
         axis.set_visible(index < len(shown))
@@ -141,5 +140,4 @@ def _sensitivity_figure(ranked: list[Sensitivity], plants: Mapping[str, Any], re
             axis.set_title(f"rho {shown[index].correlation:+.2f}, {shown[index].verdict}", fontsize=9)
             axis.grid(alpha=0.25)
     axes[0][0].set_ylabel("return")
-    fig.tight_layout()
     return fig

@@ -112,7 +112,9 @@ def traces_figure(judged: Evaluation, other: Evaluation | None, task: Task) -> A
         ("fresh draws" if task.domain is not None else "nominal plant", judged),
         *([("pseudo-real", other)] if other is not None else []),
     ]
-    fig, axes = pyplot.subplots(len(names), len(columns), figsize=(4.5 * len(columns), 1.7 * len(names) + 0.6), sharex=True, squeeze=False)
+    fig, axes = pyplot.subplots(
+        len(names), len(columns), figsize=(4.5 * len(columns), 1.7 * len(names) + 0.6), sharex=True, squeeze=False, layout="constrained"
+    )
     for column, (title, evaluation) in enumerate(columns):
         shown = [trial.success for trial in evaluation.trials]
         for row, name in enumerate(names):
@@ -126,5 +128,4 @@ def traces_figure(judged: Evaluation, other: Evaluation | None, task: Task) -> A
                 axis.set_ylabel(f"{name} [{units[name]}]" if units.get(name) else name)
         axes[0][column].set_title(f"{title}: {100 * evaluation.success_rate:.0f} % solved", fontsize=10)
         axes[-1][column].set_xlabel("time [s]")
-    fig.tight_layout()
     return fig

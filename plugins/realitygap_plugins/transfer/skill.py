@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from realitygap.errors import Cancelled
 from realitygap_core.domain import Domain
 from realitygap_core.evaluate import Evaluation, evaluate
 from realitygap_core.policy import Policy
@@ -25,29 +27,36 @@ def validate_transfer(inputs: Mapping[str, Any], run: RunContext) -> dict[str, A
     task = need_success(task_of(inputs, policy, run, domain, inputs.get("model")))
     trials, seed = int(inputs.get("trials", 256)), int(inputs.get("seed", run.seed + 1_000_003))
     pseudo_real = inputs.get("pseudo_real")
-    rounds = 2 if pseudo_real else 1
-    steps_done = [0] * rounds
+    cases = [(task, trials, seed, bool(inputs.get("stochastic", False)))]
+    if pseudo_real:
+        strange = need_success(task_of(inputs, policy, run, None, pseudo_real))
+        cases.append((strange, int(inputs.get("pseudo_real_trials", 64)), seed + 1, False))
+    steps_done = [0] * len(cases)
+    stop = threading.Event()
 
-    def progress(number: int) -> Any:
+    def judge(number: int) -> Evaluation:
         def report(done: int, total: int) -> None:
             run.check_cancelled()
+            if stop.is_set():
+                raise Cancelled("the other evaluation failed")
             steps_done[number] = done
-            run.progress(sum(steps_done), rounds * total, "fresh draws and pseudo-real" if pseudo_real else "fresh draws")
+            run.progress(sum(steps_done), len(cases) * total, "fresh draws and pseudo-real" if pseudo_real else "fresh draws")
 
-        return report
+        case, count, own_seed, stochastic = cases[number]
+        return evaluate(policy, case, trials=count, seed=own_seed, stochastic=stochastic, progress=report)
 
-    other: Evaluation | None = None
-    # Side by side: compiling, stepping in Python and drawing each keep one core busy.
-    with ThreadPoolExecutor(2) as threads:
-        if pseudo_real:
-            strange = need_success(task_of(inputs, policy, run, None, pseudo_real))
-            count = int(inputs.get("pseudo_real_trials", 64))
-            beside = threads.submit(evaluate, policy, strange, trials=count, seed=seed + 1, progress=progress(1))
-        judged = evaluate(policy, task, trials=trials, seed=seed, stochastic=bool(inputs.get("stochastic", False)), progress=progress(0))
-        filmed = threads.submit(draw_film, inputs, judged, task)
+    # Side by side, because compiling, stepping in Python and drawing each keep one core busy; physics alone takes all.
+    with ThreadPoolExecutor(len(cases) + 1) as threads:
+        rounds = [threads.submit(judge, number) for number in range(len(cases))]
+        filmed = threads.submit(lambda: draw_film(inputs, rounds[0].result(), task))
+        ended, _ = wait(rounds, return_when=FIRST_EXCEPTION)
+        if failed := [one for one in rounds if one in ended and one.exception()]:
+            stop.set()
+            failed[0].result()
+        judged, *others = [one.result() for one in rounds]
+        other = others[0] if others else None
         outputs = {"trials": trials, **_outcome(judged)}
-        if pseudo_real:
-            other = beside.result()
+        if other is not None:
             outputs["pseudo_real"] = {"trials": len(other.trials), **_outcome(other)}
         write_trials(run.artifact("trials.csv"), judged)
         run.figure("trials", traces_figure(judged, other, task))
