@@ -141,6 +141,10 @@ class Residents:
     def _await_end(self, resident: _Resident, kind: Kind, run_id: str) -> None:
         self._hold_index()
         ended = resident.says(_ENDED)
+        if not ended:
+            # It was killed: its lock is free when it has gone, a moment after its socket.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                resident.process.wait(_ANSWER_S)
         self._tell(run_id)
         if ended and resident.says(_FREE) and resident.runs < MOST_RUNS:
             self._keep(resident, kind)
