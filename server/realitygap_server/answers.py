@@ -118,7 +118,8 @@ def fitting(outputs: Mapping[str, Any], run_id: str) -> tuple[dict[str, Any], di
 
 
 def artifacts(paths: Mapping[str, str]) -> dict[str, Any]:
-    """Name to size in bytes; None for a folder. Those that come first by name, as far as they fit."""
+    """Name to size in bytes; None for a folder, and for a page that is still being written. Those that come first by name, as far as they
+    fit."""
     found: dict[str, Any] = {}
     left = LONGEST_LIST
     for name, path in sorted(paths.items()):
