@@ -28,7 +28,7 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
-    r"\s*(?:→\s*)?(?:✓|✔|✅|☑|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|broken|fails|violated)\b))", re.IGNORECASE
+    r"\s*(?:→\s*)?(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|broken|fails|violated)\b))", re.IGNORECASE
 )
 _BEGINS = re.compile(r"\s*(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
 _SHORT = 60
@@ -88,10 +88,14 @@ def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
             found.append(Assertion(kind="needs", value=read_trit(match["need"].replace(" ", ""))))
             position = match.end()
         elif match := _NEEDS_SOME.match(text, position) or _DENIED.match(text, position):
+            if found and found[-1].kind == "balanced":
+                found.pop()  # `= 0 ✗`
             found.append(Assertion(kind="unbalanced"))
             position = match.end()
         elif match := _AFFIRMED.match(text, position):
-            found.append(Assertion(kind="balanced"))
+            # A mark confirms what is said before: `= +1 ✓` is not balanced.
+            if match["mark"] is None or not any(_denies(one) for one in found):
+                found.append(Assertion(kind="balanced"))
             position = match.end()
         elif found and (match := _CLOSE.match(text, position)) and _verdict_mark(text, match.end()):
             position = match.end()
@@ -114,6 +118,11 @@ def in_context(assertions: tuple[Assertion, ...], line: str) -> tuple[Assertion,
     if not any(one.kind == "sum" and abs(one.value) <= 1 for one in assertions) or not _MODULAR.search(line):
         return assertions
     return tuple(one._replace(kind="residue") if one.kind == "sum" and abs(one.value) <= 1 else one for one in assertions)
+
+
+def _denies(one: Assertion) -> bool:
+    """Whether a group of which this is true does not balance."""
+    return one.kind != "balanced" and (one.kind not in ("sum", "residue") or one.value % 3 != 0)
 
 
 def _verdict_mark(text: str, position: int) -> bool:

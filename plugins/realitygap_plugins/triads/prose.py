@@ -186,8 +186,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         if len(found) >= MAX_CLAIMS:
             text.cut(statement.line_at(0), f"more than {MAX_CLAIMS:,} claims")
             break
-        named = list(named_groups(statement.text))
-        taken = [(raw.start, raw.end) for raw in named]
+        named, taken = named_groups(statement.text)
         for raw in (*named, *anonymous_groups(statement.text, taken)):
             line = statement.line_at(raw.start)
             if is_refused(statement.text, raw.start) or (_is_code(raw, statement.text) and text.at(line).code):

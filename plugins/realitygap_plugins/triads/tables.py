@@ -128,7 +128,7 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
                 return  # a table of something else
     said = None
     if not assertions:
-        said = _sum_below(text, rows[-1][0] + 1, members)
+        said = _sum_below(text, header, rows[-1][0] + 1, members)
         assertions = said[1] if said else ()
     if len(members) >= 2 and assertions:
         shown = ", ".join(f"{member.name or '?'} ({'?' if member.trit is None else signed(member.trit)})" for member in members)
@@ -136,8 +136,8 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         yield TableClaim(RawClaim(tuple(members), assertions, shown[:400], "table"), header, end)
 
 
-def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tuple[Assertion, ...]] | None:
-    """The line near below a table that says what it sums to."""
+def _sum_below(text: Text, header: int, number: int, members: list[Member]) -> tuple[int, tuple[Assertion, ...]] | None:
+    """The line near below a table that says what it sums to. A fence says it only of a table inside it."""
     seen = 0
     while seen < SUM_WITHIN and number <= len(text.lines):
         line = text.line(number).strip()
@@ -145,7 +145,8 @@ def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tup
             return None
         if line and not line.startswith(("```", "~~~")):
             seen += 1
-            if _is_sum_of(line, members) and (found := _said(line)):
+            around = text.at(number)
+            if (not around.fenced or around is text.at(header)) and _is_sum_of(line, members) and (found := _said(line)):
                 return number, found
         number += 1
     return None
@@ -153,7 +154,7 @@ def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tup
 
 def _is_sum_of(line: str, members: list[Member]) -> bool:
     """Whether a line below a table speaks of the sum of its trits: not of named members, and where it writes a sum out, of the same."""
-    if _CONDITION.search(line) or next(named_groups(line), None):
+    if _CONDITION.search(line) or named_groups(line)[0]:
         return False
     if written := list(anonymous_groups(line, [])):
         return any(same_trits(one.members, members) for one in written)
