@@ -106,3 +106,115 @@ def test_a_multiplicity_beside_a_trit_is_not_read_as_one(trit: str) -> None:
 
 def test_a_placeholder_that_holds_a_group_has_no_trit() -> None:
     assert truths("[a (-1) ⊗ b (0)] ⊗ [c (0) ⊗ d (+1)] = 0") == ["undetermined"]
+
+
+FALSE = "a (-1) ⊗ b (0) ⊗ c (0) = 0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            f"{before}{FALSE}"
+            for before in ("Incorrect: ", "**Incorrect**: ", "Invalid: ", "Falsch: ", "- **Wrong** — ", "🚫 ", "⛔ ", "| Bad | ")
+        ),
+        *(f"{before} {FALSE}" for before in ("Don't write", "Do not claim that", "It is false that", "never `", "Not", "If")),
+        *(f"{FALSE}{behind}" for behind in ("   # WRONG", " ← wrong", " is false", " (false)", " would be wrong", '" was the old claim')),
+        *(f"{FALSE}{behind}" for behind in (" only if c (+1) joins", " iff c (+1) joins", " unless d joins")),
+        *(f"```python\n{mark} {FALSE}\n```" for mark in ("# WRONG:", "# wrong\n#", "// wrong\n//")),
+        *(f"{heading}\n\n{FALSE}" for heading in ("### ❌ Wrong", "# Wrong examples", "## Incorrect")),
+        *(f"{above}\n{FALSE}" for above in ("Wrong:", "**Incorrect**:", "// wrong")),
+    ],
+)
+def test_what_is_called_wrong_is_no_claim(text: str) -> None:
+    assert truths(text) == []
+
+
+def test_what_is_denied_beside_a_claim_leaves_the_claim() -> None:
+    assert truths("(-1) + (0) + (+1) = 0 ✓, not (-1) + (0) + (0) = 0") == ["true"]
+    assert truths("## Invalid\n\n(+1) + (+1) = 2 ≠ 0 (mod 3) ✗") == ["true"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{before}{FALSE}" for before in ("It does not matter, ", "No wrong sums. ", "Never fails: ", "Notable: ")),
+        *(f"{FALSE}{behind}" for behind in (". Wrong sums are found.", " ✓ falsifiable")),
+        f"## Falsified claims\n\n{FALSE}",
+        f"- ❌ Bad: x (+1) ⊗ y (0) = 0\n- {FALSE}",
+        f"Wrong units were used before.\n{FALSE}",
+    ],
+)
+def test_a_word_of_denial_that_speaks_of_something_else_refuses_nothing(text: str) -> None:
+    assert truths(text) == ["false"]
+
+
+def trit_table(*rows: str, header: str = "Skill | Trit") -> str:
+    return "\n".join([f"| {header} |", "|---" * (header.count("|") + 1) + "|", *(f"| {row} |" for row in rows), "", ""])
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        ("Skill | Trit | Count", ("a | -1 | 3", "b | +1 | 6"), "**Sum**: -3 + 6 = 3 ≡ 0 ✓"),
+        ("Role | Trit | Agents", ("v | -1 | 3", "g | +1 | 4"), "**Σ = +1** → needs -1"),
+        ("Role | Trit | Skills", ("v | -1 | 3", "g | +1 | 4"), "**Σ = +1**"),
+        *(("Skill | Trit", (f"{cell} | -1", "c | +1"), "Sum = -1") for cell in ("a / b", "a and b", "skills 1-5", "7 others")),
+        *(("Skill | Trit", (f"{cell} | -1", "c | +1"), "Sum = -1") for cell in ("a ×2", "a (2)")),
+        ("Skill | Trit", ("a | -1", "b | 0", "[7 more] | 0"), "Σ = 0 ✓"),
+        ("Skill | Trit", ("a | -1", "b | +1", "**Sum** | **0**", "c | +1"), ""),
+    ],
+)  # fmt: skip
+def test_a_table_whose_rows_stand_for_several_is_not_judged(header: str, rows: tuple[str, ...], said: str) -> None:
+    assert truths(trit_table(*rows, header=header) + said) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("N | Skill | Trit", ("1 | a | -1", "2 | b | 0")),
+        ("Skill | Trit | Count", ("a | -1 | 1", "b, c | 0 | 2")),
+        ("PR | Trit", ("7 | -1", "8 | 0")),
+        ("Skill | Trit", ("max2 | -1", "model-3-5 | 0", "c (2024) | 0")),
+    ],
+)
+def test_a_column_that_numbers_the_rows_or_counts_the_names_changes_nothing(header: str, rows: tuple[str, ...]) -> None:
+    assert truths(trit_table(*rows, header=header) + "Sum = 0") == ["false"]
+
+
+@pytest.mark.parametrize("cell", ["?", "???", "…", "TBD"])
+def test_an_open_cell_of_a_role_is_a_placeholder(cell: str) -> None:
+    (claim,) = claims(f"| MINUS | ERGODIC | PLUS | Sum |\n|--|--|--|--|\n| a | b | {cell} | 0 |\n")
+    assert (claim.vacuous, judge(claim, {}).truth) == (True, "true")
+
+
+@pytest.mark.parametrize("row", ["a | b | 42 | 0", "a / b | c | d | -1", "a ×2 | c | d, e | 0"])
+def test_a_row_with_an_unclear_number_of_skills_is_not_judged(row: str) -> None:
+    assert truths(f"| MINUS | ERGODIC | PLUS | Sum |\n|--|--|--|--|\n| {row} |\n") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "Workloads are balanced across nodes.",
+            "The registry as a whole is balanced.",
+            "Workflows are GF(3)-balanced.",
+            "Total cost = 0",
+        ),
+        *("Total = 3 skills", "Balanced workflow: `create >> delete` = 0", "Conservation: total = 0 per day", "- [ ] sum = 0"),
+        *("∀ channel: Σ participant.trit ≡ 0 (mod 3)", "Σ trit(edit_i) ≡ 0", "Σ trits ≡ 0 ⟺ balanced edit", "Sum: 4 files", "Total: 3"),
+    ],
+)
+def test_a_law_or_another_number_below_a_table_is_not_its_sum(line: str) -> None:
+    assert truths(f"{TABLE}\n{line}\n") == []
+
+
+@pytest.mark.parametrize("line", ["Sum: 0", "Total trit sum: 0", "**Sum**: +1", "Σ: 0 (mod 3)", "Sum = 0 in GF(3)"])
+def test_the_sum_below_a_table_may_follow_a_colon(line: str) -> None:
+    assert truths(f"{TABLE}\n{line}\n") == ["false"]
+    assert truths(f"{TABLE}\nSum: -1\n") == ["true"]
+
+
+def test_a_table_of_two_columns_needs_no_outer_pipes() -> None:
+    assert truths("Skill | Trit\n---|---\na | -1\nb | 0\n\nSum = 0\n") == ["false"]

@@ -35,9 +35,6 @@ _SHORT = 60
 """Characters behind a group that are remembered with what they say."""
 _OPEN = re.compile(r"\s*=\s*\?+")
 _ASKED = re.compile(r"\s?\?")
-_REFUSED = re.compile(r"(?:[-*+>|•·]\s+|[0-9]{1,3}[.)]\s+|[*`_])*(?:❌|✗|✘|✖|(?:NOT|Bad|BAD|Wrong|WRONG)\b[*_]*:)")
-
-
 _CLAIMED = re.compile(r"balanced|conserved|\bsums? to (?:0|zero)(?!\.?\w)|(?<!trit)(?<!trit )[=≡]\s*0(?!\.?\w)", re.IGNORECASE)
 _NOT_CLAIMED = re.compile(
     r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load)\b|n't\b|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=", re.IGNORECASE
@@ -106,11 +103,6 @@ def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
     if found and (asked := _ASKED.match(text, position)):
         return (), asked.end()
     return tuple(dict.fromkeys(found)), position
-
-
-def is_refused(line: str, position: int) -> bool:
-    """Whether what stands at a position of a line is no claim, because a cross or a word is set before the line, or it is struck out."""
-    return _REFUSED.match(line) is not None or line.count("~~", 0, position) % 2 == 1
 
 
 def in_context(assertions: tuple[Assertion, ...], line: str) -> tuple[Assertion, ...]:

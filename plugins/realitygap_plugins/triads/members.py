@@ -27,7 +27,7 @@ _BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
 _MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
 _TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
-_STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
+_STATED_MEMBER = re.compile(rf"[){_ROUND}][`*]{{0,3}}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
 _GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
-from realitygap_plugins.triads.assertions import in_context, is_refused, says_balanced
+from realitygap_plugins.triads.assertions import in_context, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
 from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
@@ -43,6 +44,7 @@ _TRIT_LINE = re.compile(
 _YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)
 _TEMPLATE = re.compile(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
+_DENIALS = ("unbalanced", "differs", "needs")
 _SDF = re.compile(r"\bSDF\.Ch[0-9]+")
 
 
@@ -189,7 +191,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         named, taken = named_groups(statement.text)
         for raw in (*named, *anonymous_groups(statement.text, taken)):
             line = statement.line_at(raw.start)
-            if is_refused(statement.text, raw.start) or (_is_code(raw, statement.text) and text.at(line).code):
+            if is_refused(statement.text, raw.start, raw.end) or (_is_code(raw, statement.text) and text.at(line).code):
                 continue
             if raw.members:
                 raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
@@ -207,6 +209,8 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     claims = []
     for line, end, raw in sorted(found, key=lambda one: (one[0], one[1])):
         around = text.at(line)
+        if (refuses_all(around.heading) or refuses_below(text.line(line - 1))) and not any(one.kind in _DENIALS for one in raw.assertions):
+            continue
         assertions, notes = raw.assertions, tuple[str, ...]()
         if not assertions and not raw.text.endswith("?") and (implied := _implied(text, line, around.heading)):
             assertions, notes = (Assertion(kind="balanced"),), (implied,)
