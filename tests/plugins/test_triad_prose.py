@@ -38,7 +38,7 @@ def test_the_rest_of_a_list_with_a_member_that_cannot_be_read_is_not_judged_alon
 @pytest.mark.parametrize(
     "text",
     [
-        *("`a (+1)`, b (0), c (-1) = 0 ✓", "`a (+1)` → b (0) → c (-1) = 0", "**a (+1)** → b (0) → c (-1) = 0 ✓"),
+        *("`a (+1)`, b (0), c (-1) = 0 ✓", "`a (+1)` → b (0) → c (-1) = 0", "**a (+1)** → **b (0)** → **c (-1)** = 0"),
         "`a (+1)` ⊗ `b (0)` ⊗ `c (-1)` = 0",
     ],
 )
@@ -218,3 +218,39 @@ def test_the_sum_below_a_table_may_follow_a_colon(line: str) -> None:
 
 def test_a_table_of_two_columns_needs_no_outer_pipes() -> None:
     assert truths("Skill | Trit\n---|---\na | -1\nb | 0\n\nSum = 0\n") == ["false"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{mark} (-1) + (0) + (0) = 0" for mark in ("//", "--", "/*", "-", "*", "> -", "1.", "#", "Triad —", "Triad –", "x := 0 //")),
+        *("# -1 + 1 = 1", "L P R = -1 + 0 + 0 = 0 ✓", "- -1 + 0 + 0 = 0 (mod 3)"),
+        *("Σ(-1, 0, 0) = 0", "Sum: Σ( −1,0 ) ≡ 0 (mod 3)"),
+    ],
+)
+def test_a_sum_behind_the_mark_of_a_list_or_a_comment_is_read(text: str) -> None:
+    assert truths(text) == ["false"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x - (-1) + (0) = 0", "2 – (-1) + (0) = 0", "f // (-1 + 0) = 0", "x / (-1) + (0) = 0"),
+        *("y + (-1) + (0) = 0", "+ (-1) + (0) = 0", "Σ(-1, 0, 2) = 0", "1 + Σ(-1, 0) = 0"),
+    ],
+)  # fmt: skip
+def test_a_sum_behind_an_operator_is_the_rest_of_a_longer_one(text: str) -> None:
+    assert truths(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"a (-1) ⊗ b (0) ⊗ c (0) {said}" for said in ("= **0**", "**= 0**", "**✓**", "`= 0`", "= `0` ✓")),
+        *("**a (-1) ⊗ b (0) ⊗ c (0)** = 0", "`a (-1) ⊗ b (0) ⊗ c (0)` = 0", "*a (-1) ⊗ b (0) ⊗ c (0)* = 0"),
+        *("Sum: `(-1) + (0) + (0)` = 0", "Sum: **(-1) + (0) + (0)** = **0**", "Sum: (-1) + (0) + (0) = **0** ✓"),
+        "a (-1) ⊗ b (0) ⊗ c (0)\n= -1 + 0 + 0\n= 0 ✓",
+    ],
+)
+def test_what_is_said_may_be_bold_or_quoted_or_follow_a_calculation(text: str) -> None:
+    assert truths(text) == ["false"]

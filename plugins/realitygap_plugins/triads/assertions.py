@@ -14,23 +14,25 @@ _AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 _ARROW = r"(?:→|⇒|⟹|->|=>|=|,|;|:|#|—)"
 # At most this much is read of one number: what is longer is no sum of trits.
 _DIGITS = r"[0-9]{1,6}(?![0-9A-Za-z%]|\.[0-9])"
-_NUMBER = re.compile(rf"\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?")
+_QUOTE = r"(?:`|\*{1,3})?"
+_NUMBER = re.compile(rf"\s*{_QUOTE}\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})(?:`|\*\*(?!\s*[\w(]))?\s*\)?")
 _TERM = re.compile(rf"\s*(?P<sign>[+]|{DASH})\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?(?!\s*[(\w×])")
-_RELATION = re.compile(r"\s*(?:→|⇒)?\s*\(?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?", re.UNICODE)
+_RELATION = re.compile(rf"\s*{_QUOTE}(?:→|⇒)?\s*\(?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?")
 _MODULO = re.compile(r"\s*\(?\s*(?:mod(?:ulo)?\s*3|in\s+GF\(3\))\s*\)?", re.IGNORECASE)
 _MODULAR = re.compile(r"GF\(3\)|mod(?:ulo)?\s*3|≡", re.IGNORECASE)
 _CLOSE = re.compile(r"\s*[)\]]")
 _NEEDS = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0)(?![\w%.])", re.IGNORECASE)
 _NEEDS_SOME = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
 _DENIED = re.compile(
-    r"\s*(?:→\s*)?(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
+    rf"\s*(?:→\s*)?{_QUOTE}(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
     r"(?![\w-]|\s+(?!(?:needs?|mod|in|and|but|so|by)\b)[a-z]))",
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
-    r"\s*(?:→\s*)?(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|broken|fails|violated)\b))", re.IGNORECASE
+    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|broken|fails|violated)\b))",
+    re.IGNORECASE,
 )
-_BEGINS = re.compile(r"\s*(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
+_BEGINS = re.compile(rf"\s*{_QUOTE}(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
 _SHORT = 60
 """Characters behind a group that are remembered with what they say."""
 _OPEN = re.compile(r"\s*=\s*\?+")

@@ -17,7 +17,7 @@ from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
-from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
+from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups, listed_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
@@ -174,7 +174,8 @@ def _joins(line: str, following: str) -> bool:
         or following.startswith(("#", "```"))
     ):
         return False
-    return (carries_on or _CARRIED_ON.match(following) is not None) and _has_trit(line)
+    goes_on = carries_on or _CARRIED_ON.match(following) is not None
+    return goes_on and (_has_trit(line) or (line.lstrip(_QUOTED)[:1] in "=≡" and _CARRIED_ON.match(line) is not None))
 
 
 def _has_trit(line: str) -> bool:
@@ -189,7 +190,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
             text.cut(statement.line_at(0), f"more than {MAX_CLAIMS:,} claims")
             break
         named, taken = named_groups(statement.text)
-        for raw in (*named, *anonymous_groups(statement.text, taken)):
+        for raw in (*named, *anonymous_groups(statement.text, taken), *listed_groups(statement.text)):
             line = statement.line_at(raw.start)
             if is_refused(statement.text, raw.start, raw.end) or (_is_code(raw, statement.text) and text.at(line).code):
                 continue
