@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realitygap_plugins.triads.claims import Claim
-from realitygap_plugins.triads.prose import find_claims
+from realitygap_plugins.triads.prose import body_trits, find_claims
 from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.verdicts import judge
 
@@ -254,3 +254,40 @@ def test_a_sum_behind_an_operator_is_the_rest_of_a_longer_one(text: str) -> None
 )
 def test_what_is_said_may_be_bold_or_quoted_or_follow_a_calculation(text: str) -> None:
     assert truths(text) == ["false"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"# Me\n\n### {heading}\n\n**Trit**: -1" for heading in ("fit-walk", "1. `fit`", "[fit](../fit)", "**fit-walk**:")),
+        "# Me\n\n## Related skills\n\n- fit-walk\n  - Trit: -1",
+        "# Me\n\n- `fit`\n  some words\n  Trit: -1",
+        "# Me\n\n<!--\nTrit: -1\n-->",
+    ],
+)
+def test_the_trit_of_another_skill_or_in_a_comment_is_no_declaration(text: str) -> None:
+    assert body_trits(Text(text), name="me") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# my-other-name\n\n**Trit**: -1",
+        "# Title\n\n## me\n\n**Trit**: -1",
+        "# Me\n\n## GF(3)\n\n**Trit**: -1",
+        "# Me\n\n- `me`\n  - Trit: -1",
+        "# Me\n\n- GF(3)\n  - Trit: -1",
+        "# Me\n\n<!-- a comment -->\nTrit: -1",
+        "# Me\n\n```html\n<!--\n```\n\nTrit: -1\n\n-->",
+        "# Me\n\n`<!--` opens a comment\n\nTrit: -1 -->",
+        "# Me\n\n<!-- never closed\n\nTrit: -1",
+        "# Me\n\n- fit-walk\n- Trit: -1",
+    ],
+)
+def test_the_trit_of_the_skill_itself_is_its_declaration(text: str) -> None:
+    assert [one.trit for one in body_trits(Text(text), name="me")] == [-1]
+
+
+@pytest.mark.parametrize("heading", ["How to find balanced triads", "Finding balanced triads", "Candidates for balanced triads"])
+def test_a_heading_that_speaks_of_a_search_claims_nothing(heading: str) -> None:
+    assert truths(f"## {heading}\n\n- a (-1) ⊗ b (0) ⊗ c (0)") == ["undetermined"]

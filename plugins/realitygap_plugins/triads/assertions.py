@@ -39,7 +39,9 @@ _OPEN = re.compile(r"\s*=\s*\?+")
 _ASKED = re.compile(r"\s?\?")
 _CLAIMED = re.compile(r"balanced|conserved|\bsums? to (?:0|zero)(?!\.?\w)|(?<!trit)(?<!trit )[=≡]\s*0(?!\.?\w)", re.IGNORECASE)
 _NOT_CLAIMED = re.compile(
-    r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load)\b|n't\b|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=", re.IGNORECASE
+    r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load|how to|find(?:ing)?|candidates?)\b|n't\b"
+    r"|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=",
+    re.IGNORECASE,
 )
 
 

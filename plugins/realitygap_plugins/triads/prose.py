@@ -41,6 +41,11 @@ _TRIT_LINE = re.compile(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
     r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*(?P<mark>[:=|])\s*(?:\*{1,2}|_{1,2}|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
+_ITEM = re.compile(r"\s*[-*+]\s")
+_SKILL_NAME = re.compile(
+    r"\s*(?:[-*+]\s+|[0-9]{1,3}[.)]\s+)?\*{0,2}(?:(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)+)|[`\[](?P<quoted>[a-z0-9]+(?:-[a-z0-9]+)*)[`\]])"
+    r"(?:\([^()]*\))?\*{0,2}:?\s*"
+)
 _YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)
 _TEMPLATE = re.compile(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
@@ -72,6 +77,8 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
         if not match or (match["mark"] == "|" and not _property_row(match)):
             continue
         around = text.at(number)
+        if text.in_comment(number) or _of_another(text, number, name):
+            continue
         injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(text, number, match["label"])
         own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
         if (around.fenced or match["label"] == "trit") and not injected and not own:
@@ -83,6 +90,18 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
             if value[:1] in "+-−–±0123456789○⊕⊖":
                 found.append(BodyTrit(value, None, str(error), number, injected))
     return found
+
+
+def _of_another(text: Text, number: int, name: str) -> bool:
+    """Whether a heading, not the title of the document, or the item of a list that holds this line is the name of another skill."""
+    around, line = text.at(number), text.line(number)
+    holders = [around.heading] if around.heading != text.title else []
+    if line[:1].isspace() and not around.fenced:
+        depth = len(line) - len(line.lstrip())
+        above = (text.line(one) for one in range(number - 1, max(0, number - 10), -1))
+        holders += [item for item in above if _ITEM.match(item) and len(item) - len(item.lstrip()) < depth][:1]
+    found = [match for holder in holders if (match := _SKILL_NAME.fullmatch(holder))]
+    return any((match["slug"] or match["quoted"]) != name for match in found)
 
 
 def _below_name(text: Text, number: int, name: str) -> bool:
