@@ -73,7 +73,15 @@ def test_a_mark_behind_what_is_said_confirms_or_denies_it(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a (+1) ⊗ b (-1) = 0 ✗", "a (+1) ⊗ b (0) = 0 ✓", "a (+1) ⊗ b (0) = +1 balanced", "(+1) + (+1) = -1 + 1 = 0 ✓"]
+    "text",
+    [
+        "a (+1) ⊗ b (-1) = 0 ✗",
+        "a (+1) ⊗ b (0) = 0 ✓",
+        "a (+1) ⊗ b (0) = +1 balanced",
+        "(+1) + (+1) = -1 + 1 = 0 ✓",
+        "a (+1) ⊗ b (0) ⟹ Σ = 0",
+        "a (+1) ⊗ b (0) [Σ = 0]",
+    ],
 )
 def test_a_mark_or_a_word_that_says_otherwise_is_held_against_the_trits(text: str) -> None:
     assert truths(text) == ["false"]
@@ -118,9 +126,12 @@ FALSE = "a (-1) ⊗ b (0) ⊗ c (0) = 0"
             f"{before}{FALSE}"
             for before in ("Incorrect: ", "**Incorrect**: ", "Invalid: ", "Falsch: ", "- **Wrong** — ", "🚫 ", "⛔ ", "| Bad | ")
         ),
-        *(f"{before} {FALSE}" for before in ("Don't write", "Do not claim that", "It is false that", "never `", "Not", "If")),
+        *(
+            f"{before} {FALSE}"
+            for before in ("Don't write", "Do not claim that", "It is false that", "never `", "Not", "If", "The wrong formula")
+        ),
         *(f"{FALSE}{behind}" for behind in ("   # WRONG", " ← wrong", " is false", " (false)", " would be wrong", '" was the old claim')),
-        *(f"{FALSE}{behind}" for behind in (" only if c (+1) joins", " iff c (+1) joins", " unless d joins")),
+        *(f"{FALSE}{behind}" for behind in (" only if c (+1) joins", " iff c (+1) joins", " unless d joins", " is a mistake")),
         *(f"```python\n{mark} {FALSE}\n```" for mark in ("# WRONG:", "# wrong\n#", "// wrong\n//")),
         *(f"{heading}\n\n{FALSE}" for heading in ("### ❌ Wrong", "# Wrong examples", "## Incorrect")),
         *(f"{above}\n{FALSE}" for above in ("Wrong:", "**Incorrect**:", "// wrong")),
@@ -291,3 +302,10 @@ def test_the_trit_of_the_skill_itself_is_its_declaration(text: str) -> None:
 @pytest.mark.parametrize("heading", ["How to find balanced triads", "Finding balanced triads", "Candidates for balanced triads"])
 def test_a_heading_that_speaks_of_a_search_claims_nothing(heading: str) -> None:
     assert truths(f"## {heading}\n\n- a (-1) ⊗ b (0) ⊗ c (0)") == ["undetermined"]
+
+
+@pytest.mark.parametrize(
+    "said", ["balanced against c (+1)", "balanced once c (+1) joins", "conserved only with c (+1)", "needs 0 dependencies"]
+)
+def test_what_is_said_with_a_condition_or_of_other_things_claims_nothing(said: str) -> None:
+    assert truths(f"a (-1) ⊗ b (0) {said}") == ["undetermined"]

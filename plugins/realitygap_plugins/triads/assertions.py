@@ -17,11 +17,14 @@ _DIGITS = r"[0-9]{1,6}(?![0-9A-Za-z%]|\.[0-9])"
 _QUOTE = r"(?:`|\*{1,3})?"
 _NUMBER = re.compile(rf"\s*{_QUOTE}\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})(?:`|\*\*(?!\s*[\w(]))?\s*\)?")
 _TERM = re.compile(rf"\s*(?P<sign>[+]|{DASH})\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?(?!\s*[(\w×])")
-_RELATION = re.compile(rf"\s*{_QUOTE}(?:→|⇒)?\s*\(?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?")
+_RELATION = re.compile(rf"\s*{_QUOTE}(?:→|⇒|⟹)?\s*[(\[]?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?")
 _MODULO = re.compile(r"\s*\(?\s*(?:mod(?:ulo)?\s*3|in\s+GF\(3\))\s*\)?", re.IGNORECASE)
 _MODULAR = re.compile(r"GF\(3\)|mod(?:ulo)?\s*3|≡", re.IGNORECASE)
 _CLOSE = re.compile(r"\s*[)\]]")
-_NEEDS = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0)(?![\w%.])", re.IGNORECASE)
+_NEEDS = re.compile(
+    rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0(?!\s+(?!to\b|for\b|trit)[a-z]))(?![\w%.])",
+    re.IGNORECASE,
+)
 _NEEDS_SOME = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
 _DENIED = re.compile(
     rf"\s*(?:→\s*)?{_QUOTE}(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
@@ -29,7 +32,7 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
-    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|broken|fails|violated)\b))",
+    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|against|once|if|only|when|broken|fails|violated)\b))",
     re.IGNORECASE,
 )
 _BEGINS = re.compile(rf"\s*{_QUOTE}(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
@@ -95,7 +98,7 @@ def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
             position = match.end()
         elif match := _AFFIRMED.match(text, position):
             # A mark confirms what is said before: `= +1 ✓` is not balanced.
-            if match["mark"] is None or not any(_denies(one) for one in found):
+            if match["mark"] is None or not found or not _denies(found[-1]):
                 found.append(Assertion(kind="balanced"))
             position = match.end()
         elif found and (match := _CLOSE.match(text, position)) and _verdict_mark(text, match.end()):

@@ -12,12 +12,12 @@ _LINE = re.compile(rf"{_LEAD}(?:{_CROSS}|(?:not|never|don['’]t|{_WORD})\b[*_`]
 _LINE_ABOVE = re.compile(rf"\s*(?:(?:#|//|--)\s*{_WORD}\b[^=⊗()]{{0,60}}|{_LEAD}{_WORD}\b[^=⊗()]{{0,60}}:[*_]*)\s*\Z", re.IGNORECASE)
 _HEADING = re.compile(rf"{_CROSS}|\b{_WORD}\b", re.IGNORECASE)
 _BEFORE = re.compile(
-    r"\b(?:not|never|don['’]t|if|whether|instead of|rather than|(?:false|wrong|incorrect)(?= that))"
+    rf"\b(?:not|never|don['’]t|if|whether|instead of|rather than|{_WORD})"
     r"(?:[\s*_`\"“(]+[^\W\d]\w*){0,3}[\s*_`\"“(]*\Z",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    rf"[\s\"'”’`*_()#←/—–-]{{0,8}}(?:(?:(?:is|was|would\s+be)\s+)?{_WORD}\b|was\s+the\s+old\b|only\s+(?:if|when)\b|iff?\b|unless\b)",
+    rf"[\s\"'”’`*_()#←/—–-]{{0,8}}(?:(?:(?:is|was|would\s+be)\s+)?{_WORD}\b|(?:is|was)\s+(?:a\s+mistake|an\s+error)\b|was\s+the\s+old\b|only\s+(?:if|when)\b|iff?\b|unless\b)",
     re.IGNORECASE,
 )
 _NEAR = 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, in_context, read_assertions, says_balanced
@@ -22,6 +23,9 @@ SUM_WITHIN = 3
 """Lines below a table in which its sum may stand."""
 MAX_ROWS = 2_000
 """Rows of one table. The sum of a longer one is left out, because some of its rows would be another."""
+
+MAX_RELATIONS = 20
+"""Signs such as `=` in a line below a table from which its sum is read."""
 
 _CELL = re.compile(r"(?<!\\)\|")
 _TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
@@ -179,9 +183,9 @@ def _said(line: str) -> tuple[Assertion, ...]:
     """What a line below a table says: from its first relation on, or in words."""
     if _NEGATED.search(line):
         return (Assertion(kind="unbalanced"),)
-    for relation in _SAYS.finditer(line):
+    for relation in islice(_SAYS.finditer(line), MAX_RELATIONS):
         # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read, not `total skills = 5`.
-        if not _COUNTED.search(line, 0, relation.start()) and (found := _not_of_others(line, relation.start())):
+        if not _COUNTED.search(line, max(0, relation.start() - 20), relation.start()) and (found := _not_of_others(line, relation.start())):
             return in_context(found, line)
     if colon := _COLON.search(line):
         return in_context(_not_of_others(f"= {line[colon.end() :]}", 0), line)
