@@ -32,7 +32,8 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
-    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|against|once|if|only|when|broken|fails|violated)\b))",
+    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)"
+    r"(?![\w-]|\s+(?:by|with|against|once|if|only|when|broken|fails|violated)\b))",
     re.IGNORECASE,
 )
 _BEGINS = re.compile(rf"\s*{_QUOTE}(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")

@@ -17,11 +17,12 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    rf"[\s\"'”’`*_()#←/—–-]{{0,8}}(?:(?:(?:is|was|would\s+be)\s+)?{_WORD}\b|(?:is|was)\s+(?:a\s+mistake|an\s+error)\b|was\s+the\s+old\b|only\s+(?:if|when)\b|iff?\b|unless\b)",
+    rf"[\s\"'”’`*_()#←/—–-]{{0,8}}(?:(?:(?:is|was|would\s+be)\s+)?{_WORD}\b|(?:is|was)\s+(?:a\s+mistake|an\s+error)\b"
+    r"|was\s+the\s+old\b|only\s+(?:if|when)\b|iff?\b|unless\b)",
     re.IGNORECASE,
 )
 _NEAR = 60
-"""Characters before and behind a group in which it is denied."""
+"""Characters before a group in which it is denied."""
 
 
 def is_refused(line: str, start: int, end: int) -> bool:
@@ -29,7 +30,7 @@ def is_refused(line: str, start: int, end: int) -> bool:
     return (
         _LINE.match(line) is not None
         or line.count("~~", 0, start) % 2 == 1
-        or _BEFORE.search(line[max(0, start - _NEAR) : start]) is not None
+        or (start > 2 and _BEFORE.search(line, max(0, start - _NEAR), start) is not None)
         or _BEHIND.match(line, end) is not None
     )
 
