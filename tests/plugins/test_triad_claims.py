@@ -200,7 +200,7 @@ def test_a_false_claim_says_how_to_mend_it() -> None:
     [
         # What is false of a half is said of that half.
         ("a (+1) ⊗ b (0) = 1 ✗ → needs +1", "false: it needs -1, not +1", "write needs -1"),
-        ("a (+1) ⊗ b (0) = 0 ✗ → needs -1", "false: it does not balance", "changing a to 0"),
+        ("a (+1) ⊗ b (0) = 0 → needs -1", "false: it does not balance", "changing a to 0"),
         ("a (+1) ⊗ b (-1) = 0 → needs +1", "false: the group balances", "the group balances: write = 0"),
         ("a (+1) ⊗ b (0) ≠ 1", "false: it is +1 modulo 3", "the trits sum to +1: write = +1"),
         ("a (+1) ⊗ b (-1) ≠ 0", "false: the group balances", "the group balances: write = 0"),

@@ -14,33 +14,38 @@ _AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 _ARROW = r"(?:→|⇒|⟹|->|=>|=|,|;|:|#|—)"
 # At most this much is read of one number: what is longer is no sum of trits.
 _DIGITS = r"[0-9]{1,6}(?![0-9A-Za-z%]|\.[0-9])"
-_NUMBER = re.compile(rf"\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?")
+_QUOTE = r"(?:`|\*{1,3})?"
+_NUMBER = re.compile(rf"\s*{_QUOTE}\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})(?:`|\*\*(?!\s*[\w(]))?\s*\)?")
 _TERM = re.compile(rf"\s*(?P<sign>[+]|{DASH})\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?(?!\s*[(\w×])")
-_RELATION = re.compile(r"\s*(?:→|⇒)?\s*\(?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?", re.UNICODE)
+_RELATION = re.compile(rf"\s*{_QUOTE}(?:→|⇒|⟹)?\s*[(\[]?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?")
 _MODULO = re.compile(r"\s*\(?\s*(?:mod(?:ulo)?\s*3|in\s+GF\(3\))\s*\)?", re.IGNORECASE)
 _MODULAR = re.compile(r"GF\(3\)|mod(?:ulo)?\s*3|≡", re.IGNORECASE)
 _CLOSE = re.compile(r"\s*[)\]]")
-_NEEDS = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0)(?![\w%.])", re.IGNORECASE)
+_NEEDS = re.compile(
+    rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0(?!\s+(?!to\b|for\b|trit)[a-z]))(?![\w%.])",
+    re.IGNORECASE,
+)
 _NEEDS_SOME = re.compile(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
 _DENIED = re.compile(
-    r"\s*(?:→\s*)?(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
+    rf"\s*(?:→\s*)?{_QUOTE}(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
     r"(?![\w-]|\s+(?!(?:needs?|mod|in|and|but|so|by)\b)[a-z]))",
     re.IGNORECASE,
 )
 _AFFIRMED = re.compile(
-    r"\s*(?:→\s*)?(?:✓|✔|✅|☑|[(\[]?\s*(?:balanced|conserved)(?![\w-]|\s+(?:by|with|broken|fails|violated)\b))", re.IGNORECASE
+    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)"
+    r"(?![\w-]|\s+(?:by|with|against|once|if|only|when|broken|fails|violated)\b))",
+    re.IGNORECASE,
 )
-_BEGINS = re.compile(r"\s*(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
+_BEGINS = re.compile(rf"\s*{_QUOTE}(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
 _SHORT = 60
 """Characters behind a group that are remembered with what they say."""
 _OPEN = re.compile(r"\s*=\s*\?+")
 _ASKED = re.compile(r"\s?\?")
-_REFUSED = re.compile(r"(?:[-*+>|•·]\s+|[0-9]{1,3}[.)]\s+|[*`_])*(?:❌|✗|✘|✖|(?:NOT|Bad|BAD|Wrong|WRONG)\b[*_]*:)")
-
-
 _CLAIMED = re.compile(r"balanced|conserved|\bsums? to (?:0|zero)(?!\.?\w)|(?<!trit)(?<!trit )[=≡]\s*0(?!\.?\w)", re.IGNORECASE)
 _NOT_CLAIMED = re.compile(
-    r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load)\b|n't\b|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=", re.IGNORECASE
+    r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load|how to|find(?:ing)?|candidates?)\b|n't\b"
+    r"|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=",
+    re.IGNORECASE,
 )
 
 
@@ -88,10 +93,14 @@ def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
             found.append(Assertion(kind="needs", value=read_trit(match["need"].replace(" ", ""))))
             position = match.end()
         elif match := _NEEDS_SOME.match(text, position) or _DENIED.match(text, position):
+            if found and found[-1].kind == "balanced":
+                found.pop()  # `= 0 ✗`
             found.append(Assertion(kind="unbalanced"))
             position = match.end()
         elif match := _AFFIRMED.match(text, position):
-            found.append(Assertion(kind="balanced"))
+            # A mark confirms what is said before: `= +1 ✓` is not balanced.
+            if match["mark"] is None or not found or not _denies(found[-1]):
+                found.append(Assertion(kind="balanced"))
             position = match.end()
         elif found and (match := _CLOSE.match(text, position)) and _verdict_mark(text, match.end()):
             position = match.end()
@@ -104,16 +113,16 @@ def _read(text: str, position: int) -> tuple[tuple[Assertion, ...], int]:
     return tuple(dict.fromkeys(found)), position
 
 
-def is_refused(line: str, position: int) -> bool:
-    """Whether what stands at a position of a line is no claim, because a cross or a word is set before the line, or it is struck out."""
-    return _REFUSED.match(line) is not None or line.count("~~", 0, position) % 2 == 1
-
-
 def in_context(assertions: tuple[Assertion, ...], line: str) -> tuple[Assertion, ...]:
     """What is said of a group in a line: where that names GF(3), `= -1` is right of +1 and +1, and of all that sums to -1 too."""
     if not any(one.kind == "sum" and abs(one.value) <= 1 for one in assertions) or not _MODULAR.search(line):
         return assertions
     return tuple(one._replace(kind="residue") if one.kind == "sum" and abs(one.value) <= 1 else one for one in assertions)
+
+
+def _denies(one: Assertion) -> bool:
+    """Whether a group of which this is true does not balance."""
+    return one.kind != "balanced" and (one.kind not in ("sum", "residue") or one.value % 3 != 0)
 
 
 def _verdict_mark(text: str, position: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, read_assertions
@@ -24,19 +24,27 @@ _STATED = rf"\(\s*(?P<trit>[{_PLUS}{_ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGO
 _NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
 _BEFORE = rf"\[\s*(?P<before>[{_PLUS}{_ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
-_MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?")
+_MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
 _TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
-_STATED_MEMBER = re.compile(rf"[){_ROUND}]\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
+_STATED_MEMBER = re.compile(rf"[){_ROUND}][`*]{{0,3}}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
 _GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
 """Behind the last member that could be read: one follows that could not."""
 _USUAL = ("- ", "* ", "> ", "| ")
 _LIST_MARK = re.compile(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
-_REST = re.compile(
-    rf"(?:[⊗⊕+×·∘]|(?:\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}])\s{{0,9}}"
-    rf"(?:(?:[⊗⊕+×·∘→⟶↔&;/|]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))[\s(\[\"'“]{{0,9}}\Z|[0-9]\Z"
+_ANY_TRIT = (
+    rf"(?:\(\s*[`*]{{0,2}}(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}]|\[\s*(?:[{_PLUS}±]|{DASH})\s?[01]\s*\])"
+)
+_CLOSED = r"[`*\]]{0,4}(?:\([^()\s]{1,100}\)|\[\^\w{1,20}\])?[`*]{0,3}\s{0,9}"
+"""What may close a member behind its trit: quotes, the rest of a link, a footnote."""
+_REST, _REST_OF_COMMAS = (
+    re.compile(
+        rf"(?:[⊗⊕+×·∘]|{_ANY_TRIT}{_CLOSED}(?:(?:[⊗⊕+×·∘→⟶↔&;/|{comma}]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))"
+        r"[\s(\[\"'“]{0,9}\Z|[0-9]\Z"
+    )
+    for comma in ("", ",")
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
 _SIGN = re.compile(rf"\(\s*(?:[{_PLUS}±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
@@ -56,14 +64,17 @@ class RawClaim(NamedTuple):
     end: int = 0
 
 
-def named_groups(text: str) -> Iterator[RawClaim]:
+def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
     """Groups of named members joined by ⊗, + or →, with their trits as numbers or symbols, and placeholders such as `[balancer] (+)`.
 
     A group joined by commas, and one of bare names, count only with something said of them. A bare name is a member only beside ⊗,
-    because + and → join all kinds of words.
+    because + and → join all kinds of words. The second list has the parts of the text that members use, also those of groups that are
+    left out.
     """
+    found: list[RawClaim] = []
+    taken: list[tuple[int, int]] = []
     if "⊗" not in text and (not _STATED_MEMBER.search(text) or len(_TRITS.findall(text)) < 2):
-        return
+        return found, taken
     position = 0
     while first := _MEMBER.search(text, position):
         end = first.end()
@@ -85,21 +96,24 @@ def named_groups(text: str) -> Iterator[RawClaim]:
         position = max(stop, end)
         if "⊗" not in marks and _calls(text, first.start(), end):
             continue
-        if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()]):
+        taken.append((first.start(), position))
+        if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()], marks[0]):
             continue
         stated = sum(not _bare(member) for member in members)
         if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
             form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
-            yield RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position)
+            found.append(RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position))
+    return found, taken
 
 
-def _is_rest(before: str) -> bool:
-    """Whether members that could not be read stand before a group."""
+def _is_rest(before: str, mark: str) -> bool:
+    """Whether members that could not be read stand before a group whose first two members a mark joins."""
     if not before or before in _USUAL:
         return False
     if before.startswith("|"):
         before = before[before.rindex("|") + 1 :]  # cells of a table, which the same character divides
-    return _REST.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
+    rest = _REST_OF_COMMAS if mark == "," else _REST
+    return rest.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
 
 
 def _calls(text: str, start: int, end: int) -> bool:
@@ -118,8 +132,8 @@ def _member(match: re.Match[str]) -> Member:
     placeholder = not linked and name.startswith("[")
     name = name[1:-1].strip("`* ") if linked else name
     text = match["before"] or match["after"] or ((match["trit"] + match["more"]) if match["trit"] else "")
-    if not text and placeholder and (inside := _INSIDE.search(name)):
-        text = inside["trit"]
+    if not text and placeholder and len(inside := _INSIDE.findall(name)) == 1:
+        text = inside[0]
     if not text:
         return Member(name=name, placeholder=placeholder)
     try:

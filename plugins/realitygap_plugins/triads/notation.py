@@ -16,7 +16,7 @@ _WORDS = {"plus": 1, "minus": -1, "ergodic": 0}
 _NUMBER = re.compile(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
 _RESIDUE = re.compile(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
 _SEVERAL = re.compile(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
-_LONGER = re.compile(r"[\w/%]|[.-][^\W\d_]|\.[0-9]")
+_LONGER = re.compile(r"[\w/%]|[.-][^\W\d_]|\.[0-9]|(?:[\s,]*[×x*]\s*|·)[0-9]")
 """Behind a digit: the beginning of a longer number or of a word, not the end of a sentence."""
 _LEGEND = re.compile(r"[,;/|]\s*(?:(?:and|or)\s+)?([+-]?[01])\s*(?:[=:→]|(?:means?|for|is)\b)")
 """Another trit with its meaning, which another one named in passing, as in `0 (between -1 and +1)`, has not."""

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from realitygap_plugins.triads import tables
-from realitygap_plugins.triads.assertions import in_context, is_refused, says_balanced
+from realitygap_plugins.triads.assertions import in_context, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
-from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups
+from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
+from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups, listed_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
@@ -40,9 +41,15 @@ _TRIT_LINE = re.compile(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
     r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*(?P<mark>[:=|])\s*(?:\*{1,2}|_{1,2}|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
+_ITEM = re.compile(r"\s*[-*+]\s")
+_SKILL_NAME = re.compile(
+    r"\s*(?:[-*+]\s+|[0-9]{1,3}[.)]\s+)?\*{0,2}(?:(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)+)|[`\[](?P<quoted>[a-z0-9]+(?:-[a-z0-9]+)*)[`\]])"
+    r"(?:\([^()]*\))?\*{0,2}:?\s*"
+)
 _YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)
 _TEMPLATE = re.compile(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
+_DENIALS = ("unbalanced", "differs", "needs")
 _SDF = re.compile(r"\bSDF\.Ch[0-9]+")
 
 
@@ -70,6 +77,8 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
         if not match or (match["mark"] == "|" and not _property_row(match)):
             continue
         around = text.at(number)
+        if text.in_comment(number) or _of_another(text, number, name):
+            continue
         injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(text, number, match["label"])
         own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
         if (around.fenced or match["label"] == "trit") and not injected and not own:
@@ -81,6 +90,18 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
             if value[:1] in "+-−–±0123456789○⊕⊖":
                 found.append(BodyTrit(value, None, str(error), number, injected))
     return found
+
+
+def _of_another(text: Text, number: int, name: str) -> bool:
+    """Whether a heading, not the title of the document, or the item of a list that holds this line is the name of another skill."""
+    around, line = text.at(number), text.line(number)
+    holders = [around.heading] if around.heading != text.title else []
+    if line[:1].isspace() and not around.fenced:
+        depth = len(line) - len(line.lstrip())
+        above = (text.line(one) for one in range(number - 1, max(0, number - 10), -1))
+        holders += [item for item in above if _ITEM.match(item) and len(item) - len(item.lstrip()) < depth][:1]
+    found = [match for holder in holders if (match := _SKILL_NAME.fullmatch(holder))]
+    return any((match["slug"] or match["quoted"]) != name for match in found)
 
 
 def _below_name(text: Text, number: int, name: str) -> bool:
@@ -172,7 +193,8 @@ def _joins(line: str, following: str) -> bool:
         or following.startswith(("#", "```"))
     ):
         return False
-    return (carries_on or _CARRIED_ON.match(following) is not None) and _has_trit(line)
+    goes_on = carries_on or _CARRIED_ON.match(following) is not None
+    return goes_on and (_has_trit(line) or (line.lstrip(_QUOTED)[:1] in "=≡" and _CARRIED_ON.match(line) is not None))
 
 
 def _has_trit(line: str) -> bool:
@@ -186,11 +208,10 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         if len(found) >= MAX_CLAIMS:
             text.cut(statement.line_at(0), f"more than {MAX_CLAIMS:,} claims")
             break
-        named = list(named_groups(statement.text))
-        taken = [(raw.start, raw.end) for raw in named]
-        for raw in (*named, *anonymous_groups(statement.text, taken)):
+        named, taken = named_groups(statement.text)
+        for raw in (*named, *anonymous_groups(statement.text, taken), *listed_groups(statement.text)):
             line = statement.line_at(raw.start)
-            if is_refused(statement.text, raw.start) or (_is_code(raw, statement.text) and text.at(line).code):
+            if is_refused(statement.text, raw.start, raw.end) or (_is_code(raw, statement.text) and text.at(line).code):
                 continue
             if raw.members:
                 raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
@@ -208,6 +229,8 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
     claims = []
     for line, end, raw in sorted(found, key=lambda one: (one[0], one[1])):
         around = text.at(line)
+        if (refuses_all(around.heading) or refuses_below(text.line(line - 1))) and not any(one.kind in _DENIALS for one in raw.assertions):
+            continue
         assertions, notes = raw.assertions, tuple[str, ...]()
         if not assertions and not raw.text.endswith("?") and (implied := _implied(text, line, around.heading)):
             assertions, notes = (Assertion(kind="balanced"),), (implied,)

@@ -22,10 +22,14 @@ _PLUS = re.compile(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
 _TWO = re.compile(rf"[01]\s*\)?\s*(?:[+⊗]|{DASH})")
 _ABOUT_TRITS = re.compile(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
 _ABOUT_OTHERS = re.compile(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
-_SAID = re.compile(r"\s*\)?\s*(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
+_SAID = re.compile(r"\s*(?:`|\*\*)?\s*\)?\s*(?:`|\*\*)?(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
 _RELATION = re.compile(r"[=≡≢≠⊢→⇒]")
-_CLOSE = re.compile(r"\s*\)")
+_CLOSE = re.compile(r"(?:`|\*\*)?\s*\)|`|\*\*(?=\s*[=≡≢≠])")
 _SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
+_LINE_MARKS = re.compile(r"(?:(?:[-*>|•·#;]|//|--|/\*|\(?[0-9]{1,3}[.)])\s+){1,4}\Z")
+_NO_OPERATOR = re.compile(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z")
+_LISTED_TRIT = rf"(?:[+]|{DASH})?[01]"
+_LISTED = re.compile(rf"[Σ∑]\s?\((?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?\)")
 _OPERATOR = re.compile(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
 
 
@@ -49,17 +53,34 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
             continue
         trits, written, end = _terms(text, at)
         position = end
-        # After an operator it is the rest of a longer sum.
-        if written < 2 or not _SAID.match(text, end) or _OPERATOR.search(text, max(0, at - 8), at):
+        if written < 2 or not _SAID.match(text, end) or _is_rest(text, at):
             continue
         close = _CLOSE.match(text, end)
         assertions, stop = read_assertions(text, close.end() if close else end)
         position = max(stop, end)
         if not assertions:
             continue
-        if _SIGNED.search(text, at, end) or _ABOUT_TRITS.search(text):
+        if _SIGNED.search(text, max(0, at - 1), end) or _ABOUT_TRITS.search(text):
             members = tuple(Member(name="", trit=trit) for trit in trits) if len(trits) <= MAX_MEMBERS else ()
             yield RawClaim(members, assertions, text[at:position].strip(), "numbers", at, position)
+
+
+def listed_groups(text: str) -> Iterator[RawClaim]:
+    """Sums that list their trits: `Σ(-1, 0, +1) = 0`."""
+    if "Σ" not in text and "∑" not in text:
+        return
+    for match in _LISTED.finditer(text):
+        assertions, stop = read_assertions(text, match.end())
+        if assertions and not _is_rest(text, match.start()):
+            members = tuple(Member(name="", trit=integer(trit)) for trit in match["trits"].split(","))
+            yield RawClaim(members, assertions, text[match.start() : stop].strip(), "numbers", match.start(), stop)
+
+
+def _is_rest(text: str, at: int) -> bool:
+    """Whether an operator stands before a sum, which is then the rest of a longer one, not the mark of a list, a comment or bold text."""
+    if not _OPERATOR.search(text, max(0, at - 8), at):
+        return False
+    return not _NO_OPERATOR.search(text, max(0, at - 8), at) and not (at <= 16 and _LINE_MARKS.match(text[:at]))
 
 
 def _terms(text: str, position: int) -> tuple[list[int], int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from realitygap_plugins.triads.assertions import DASH, in_context, read_assertions, says_balanced
@@ -23,6 +24,9 @@ SUM_WITHIN = 3
 MAX_ROWS = 2_000
 """Rows of one table. The sum of a longer one is left out, because some of its rows would be another."""
 
+MAX_RELATIONS = 20
+"""Signs such as `=` in a line below a table from which its sum is read."""
+
 _CELL = re.compile(r"(?<!\\)\|")
 _TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
 _NAME_HEADERS = ("skill", "skills", "name", "member", "component", "mcp", "agent", "sub-skill", "tool", "server")
@@ -36,18 +40,30 @@ _TOTAL = re.compile(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conserv
 _SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|balance", re.IGNORECASE)
 _SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
 _CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
+_COLON = re.compile(rf"(?:[Σ∑]|\b(?:sum|net))[*_`]*\s?:[*_`\s]*(?=(?:[+]|{DASH})?\s?[0-9])", re.IGNORECASE)
+_OF_OTHERS = re.compile(r"\s*(?!(?:mod|in|and|but|so|is|which|needs?|not|by|for|trits?|total|overall|balanced|conserv\w*)\b)[a-z]\w+")
 _NEGATED = re.compile(
     r"\b(?:un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)|\bnot\b[\w\s-]{0,20}\b(?:balanced|conserv|sum)", re.IGNORECASE
 )
 _CLEAN = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
 _MARKUP = re.compile(r"[`*_\[]")
 _CONDITION = re.compile(
-    r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|each|must|should|needs? to|add|with|first|over all|weighted)\b|--\w",
+    r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|each|must|should|needs? to|add|with|first|over all|weighted"
+    r"|per|across|as a whole|workflows?|registry|costs?|flows?|load)\b|--\w|[∀⟺⇔]|\w_i\b|\[ \]",
     re.IGNORECASE,
 )
 """Of a line that speaks of something else than the table above it."""
 _MEMBER_TRIT = re.compile(rf"\w[`*]*\s?\(\s?(?:[+]|{DASH})?\s?[01]\s?\)")
 _COUNTED = re.compile(r"\b(?:skills|members|agents|rows|entries|files)\s*\Z", re.IGNORECASE)
+_PLACEHOLDERS = ("?", "??", "???", "…", "...", "TBD")
+_COUNT_HEADER = re.compile(r"count|skills|agents|members|instances|n|number|qty|quantity|weight|#\s*(?:of\s+)?\w+|×|x", re.IGNORECASE)
+_ONE = r"[\w@][\w.:@/#-]*"
+_SEVERAL = re.compile(
+    rf"(?:\A\s*{_ONE}\s*(?:\s/\s|\s&\s|\s\+\s|\sand\s)\s*{_ONE}\s*\Z|\s[0-9]+\s?[-–]\s?[0-9]+\Z"
+    r"|\b[0-9]+\s+(?:others?|more)\b|(?:×|\sx)\s?[0-9]+\)?\Z|\A[0-9]+\s?[×x]\s|\(\s*(?:[2-9]|[1-9][0-9])\s*\)\Z)",
+    re.IGNORECASE,
+)
+"""Of a cell that stands for several, or for nobody knows how many: `a / b`, `a and b`, `skills 1-5`, `7 others`, `a ×2`, `a (2)`."""
 _BREAK = re.compile(r"[,;]|<br\s*/?>", re.IGNORECASE)
 _WORD = re.compile(r"\s*(?=[\d_.@/#-]{0,40}[^\W\d_])[\w@][\w.:@/#-]*\s*")
 _LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
@@ -65,7 +81,7 @@ def table_groups(text: Text) -> Iterator[TableClaim]:
     """Groups in the tables of a text."""
     for number in text.numbers([match.start() for match in _RULE.finditer(text.text)]):
         header = text.line(number)
-        if header.count("|") < 2 or not any(word in header for word in _WORDS):
+        if "|" not in header or not any(word in header for word in _WORDS):
             continue
         cells = _cells(header)
         rows = list(_rows(text, number + 2))
@@ -95,8 +111,8 @@ def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], r
         members = []
         for trit, column in sorted(roles.items()):
             for name in _names(row[column]) if column < len(row) else ():
-                members.append(Member(name=name, trit=trit, placeholder=name.startswith("[") or name in ("?", "???")))
-        if len(members) < 2:
+                members.append(Member(name=name, trit=trit, placeholder=_is_placeholder(name)))
+        if len(members) < 2 or any(column < len(row) and (_unclear(row[column]) or row[column].isdecimal()) for column in roles.values()):
             continue
         assertions = next((found for place in totals if place < len(row) and (found := _total(row[place]))), said_above)
         shown = " | ".join(row)
@@ -105,7 +121,7 @@ def _by_role(text: Text, header: int, cells: list[str], roles: dict[int, int], r
 
 def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[tuple[int, list[str]]]) -> Iterator[TableClaim]:
     named = _name_column(cells, column)
-    if named is None:
+    if named is None or _counts(cells, named, rows) or any(_unclear(row[named]) for _, row in rows if named < len(row)):
         return
     members: list[Member] = []
     assertions: tuple[Assertion, ...] = ()
@@ -119,8 +135,10 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         if any(_TOTAL.fullmatch(cell) for cell in row[: column + 1]):
             assertions = _total(value)
             continue
+        if assertions:
+            return  # this row is not in the sum
         try:
-            members += [Member(name=name, trit=read_trit(value), placeholder=name.startswith("[")) for name in names]
+            members += [Member(name=name, trit=read_trit(value), placeholder=_is_placeholder(name)) for name in names]
         except NotATrit as error:
             if _LEADING.match(value):
                 members += [Member(name=name, problem=str(error)) for name in names]
@@ -128,7 +146,7 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
                 return  # a table of something else
     said = None
     if not assertions:
-        said = _sum_below(text, rows[-1][0] + 1, members)
+        said = _sum_below(text, header, rows[-1][0] + 1, members)
         assertions = said[1] if said else ()
     if len(members) >= 2 and assertions:
         shown = ", ".join(f"{member.name or '?'} ({'?' if member.trit is None else signed(member.trit)})" for member in members)
@@ -136,8 +154,8 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
         yield TableClaim(RawClaim(tuple(members), assertions, shown[:400], "table"), header, end)
 
 
-def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tuple[Assertion, ...]] | None:
-    """The line near below a table that says what it sums to."""
+def _sum_below(text: Text, header: int, number: int, members: list[Member]) -> tuple[int, tuple[Assertion, ...]] | None:
+    """The line near below a table that says what it sums to. A fence says it only of a table inside it."""
     seen = 0
     while seen < SUM_WITHIN and number <= len(text.lines):
         line = text.line(number).strip()
@@ -145,7 +163,8 @@ def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tup
             return None
         if line and not line.startswith(("```", "~~~")):
             seen += 1
-            if _is_sum_of(line, members) and (found := _said(line)):
+            around = text.at(number)
+            if (not around.fenced or around is text.at(header)) and _is_sum_of(line, members) and (found := _said(line)):
                 return number, found
         number += 1
     return None
@@ -153,7 +172,7 @@ def _sum_below(text: Text, number: int, members: list[Member]) -> tuple[int, tup
 
 def _is_sum_of(line: str, members: list[Member]) -> bool:
     """Whether a line below a table speaks of the sum of its trits: not of named members, and where it writes a sum out, of the same."""
-    if _CONDITION.search(line) or next(named_groups(line), None):
+    if _CONDITION.search(line) or named_groups(line)[0]:
         return False
     if written := list(anonymous_groups(line, [])):
         return any(same_trits(one.members, members) for one in written)
@@ -164,11 +183,20 @@ def _said(line: str) -> tuple[Assertion, ...]:
     """What a line below a table says: from its first relation on, or in words."""
     if _NEGATED.search(line):
         return (Assertion(kind="unbalanced"),)
-    for relation in _SAYS.finditer(line):
+    for relation in islice(_SAYS.finditer(line), MAX_RELATIONS):
         # `Sum: (-1) + 0 + (+1) = 0`: the first relation from which something can be read, not `total skills = 5`.
-        if not _COUNTED.search(line, 0, relation.start()) and (found := read_assertions(line, relation.start())[0]):
+        if not _COUNTED.search(line, max(0, relation.start() - 20), relation.start()) and (found := _not_of_others(line, relation.start())):
             return in_context(found, line)
+    if colon := _COLON.search(line):
+        return in_context(_not_of_others(f"= {line[colon.end() :]}", 0), line)
     return (Assertion(kind="balanced"),) if _CONSERVE.search(line) else ()
+
+
+def _not_of_others(line: str, position: int) -> tuple[Assertion, ...]:
+    """What is said from a position on, unless the number is one of other things: `= 3 skills`."""
+    found, end = read_assertions(line, position)
+    number = bool(found) and found[-1].kind in ("balanced", "sum", "residue")
+    return () if number and _OF_OTHERS.match(line, end) else found
 
 
 def _total(cell: str) -> tuple[Assertion, ...]:
@@ -218,6 +246,26 @@ def _name_column(cells: list[str], column: int) -> int | None:
     return others[0] if others else None
 
 
+def _is_placeholder(name: str) -> bool:
+    return name.startswith("[") or name in _PLACEHOLDERS
+
+
+def _unclear(cell: str) -> bool:
+    """Whether it is not known how many skills a cell stands for."""
+    return _SEVERAL.search(cell) is not None
+
+
+def _counts(cells: list[str], named: int, rows: list[tuple[int, list[str]]]) -> bool:
+    """Whether a column says that a row stands for more or fewer than it names."""
+    for column, header in enumerate(cells):
+        if _COUNT_HEADER.fullmatch(header):
+            counted = [(row[column], len(_names(row[named])) or 1) for _, row in rows if max(column, named) < len(row) and row[column]]
+            numbered = [value for value, _ in counted] == [str(number) for number in range(1, len(counted) + 1)]
+            if not numbered and all(value.isdecimal() for value, _ in counted) and any(int(value) != names for value, names in counted):
+                return True
+    return False
+
+
 def _rows(text: Text, number: int) -> Iterator[tuple[int, list[str]]]:
     for row in range(number, number + MAX_ROWS):
         line = text.line(row)
@@ -239,5 +287,7 @@ def _names(cell: str) -> list[str]:
     """The skills that a cell names: all of it, without a remark in brackets behind, or several where each part is one word."""
     if _BREAK.search(cell) and all(_WORD.fullmatch(part) for part in _BREAK.split(cell)):
         return [part.strip() for part in _BREAK.split(cell)]
+    if cell in _PLACEHOLDERS:
+        return [cell]
     name = re.sub(r"\s*\([^()]*\)\s*$", "", cell).strip()
     return [name] if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else []

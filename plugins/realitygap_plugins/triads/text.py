@@ -27,6 +27,7 @@ _UNDERLINE = re.compile(r"(?:={3,}|-{3,})[ \t]*\Z")
 _TITLE = re.compile(r"\s{0,3}(?![-+*>|]\s|[>|#`~]|<!--|[0-9]{1,3}[.)]\s)\S.*")
 """A paragraph of one line, which a line below makes a heading."""
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
+_COMMENT = re.compile(r"^[ \t]{0,3}<!--", re.MULTILINE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
 _INJECTED = re.compile(r"\bSDF\s+Interleaving\b|\bCat(?:\s?#|-sharp)\s+Integration\b", re.IGNORECASE)
 """Below the title of the document: a skill may be about Cat#."""
@@ -78,6 +79,35 @@ class Text:
         """What surrounds a line. A heading belongs to what it opens, the lines of a fence to the code."""
         starts, states = self._surroundings
         return states[bisect_right(starts, number) - 1]
+
+    @cached_property
+    def title(self) -> str:
+        """The first heading."""
+        return next((state.heading for state in self._surroundings[1] if state.heading), "")
+
+    def in_comment(self, number: int) -> bool:
+        """Whether a line stands between `<!--` at the beginning of a line above and `-->`."""
+        begins, ends = self._comments
+        last = bisect_right(begins, number - 1) - 1
+        return last >= 0 and number <= ends[last]
+
+    @cached_property
+    def _comments(self) -> tuple[list[int], list[int]]:
+        """The first and last lines of comments that begin a line and are closed."""
+        begins, ends = [], []
+        number, counted, closed = 1, 0, 0
+        for match in _COMMENT.finditer(self.text) if "<!--" in self.text else ():
+            if match.start() < closed:
+                continue
+            closed = self.text.find("-->", match.end())
+            if closed < 0:
+                break
+            number += self.text.count("\n", counted, match.start())
+            counted = match.start()
+            if not self.at(number).fenced:
+                begins.append(number)
+                ends.append(number + self.text.count("\n", match.start(), closed))
+        return begins, ends
 
     def lines_with(self, *marks: Mark) -> list[int]:
         """Numbers of the lines that hold one of the marks, in order."""
