@@ -14,6 +14,7 @@ from typing import Any, Literal
 from realitygap.document import Document, join, load
 from realitygap.errors import nearest
 from realitygap.findings import Finding
+from realitygap.plain_schema import METASCHEMA, PLAIN_METASCHEMA, Scope, surely_fits
 
 Kind = Literal["skill", "pipeline", "plugin", "task", "domain", "mapping", "rules"]
 KINDS: tuple[Kind, ...] = ("skill", "pipeline", "plugin", "task", "domain", "mapping")
@@ -111,7 +112,18 @@ def _published() -> Any:
     return REGISTRY.with_resources([(schema_of(kind)["$id"], Resource.from_contents(schema_of(kind))) for kind in KINDS]).crawl()
 
 
+def _named(identifier: str) -> Any:
+    """The schema of an identifier, as far as our own refer to it."""
+    if identifier == METASCHEMA:
+        return PLAIN_METASCHEMA
+    kind = identifier.removeprefix("urn:realitygap:").removesuffix(":1")
+    return schema_of(kind) if kind in KINDS else None
+
+
 def _problems(value: Any, schema: Mapping[str, Any], document: Document | None) -> Iterator[tuple[str, Problem]]:
+    # Documents are held against our own schemas, whose references are known.
+    if surely_fits(value, schema, Scope(schema if document else None, _named)):
+        return
     from jsonschema import Draft202012Validator
 
     validator = Draft202012Validator(schema, registry=_published())
