@@ -176,10 +176,8 @@ def _too_long(text: Text, first: int, last: int) -> str:
     """Why a statement in these lines is not read; empty where it is."""
     if last - first >= MAX_JOINED:
         return f"a statement of {last - first + 1} lines; up to {MAX_JOINED} are read"
-    for number in range(first, last + 1):
-        if text.is_long(number):
-            return f"a line of {len(text.lines[number - 1]):,} characters; up to {MAX_LINE:,} are read"
-    return ""
+    long = next((line for line in text.lines[first - 1 : last] if len(line) > MAX_LINE), "")
+    return f"a line of {len(long):,} characters; up to {MAX_LINE:,} are read" if long else ""
 
 
 def _joins(line: str, following: str) -> bool:

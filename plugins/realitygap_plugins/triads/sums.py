@@ -40,10 +40,10 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     Only what is written as trits counts, with a sign in brackets or with a word about them beside: `1 + 1 = 2` is no claim. A sum of more
     than MAX_MEMBERS has no members.
     """
-    if not _TWO.search(text) or _ABOUT_OTHERS.search(text):
+    if not _TWO.search(text):
         return
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
-    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
+    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)) or _ABOUT_OTHERS.search(text):
         return
     position = 0
     while first := _FIRST.search(text, position):

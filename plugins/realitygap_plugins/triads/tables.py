@@ -82,17 +82,20 @@ class TableClaim(NamedTuple):
 
 def table_groups(text: Text) -> Iterator[TableClaim]:
     """Groups in the tables of a text."""
+    if "|" not in text.text:
+        return
     for number in text.numbers([match.start() for match in _RULE.finditer(text.text)]):
         header = text.line(number)
         if "|" not in header or not any(word in header for word in _WORDS):
             continue
         cells = _cells(header)
+        roles, column = _role_columns(cells), _trit_column(cells)
+        if not roles and column is None:
+            continue
         rows = list(_rows(text, number + 2))
         if not rows:
             continue
-        roles, column = _role_columns(cells), _trit_column(cells)
-        why = _too_long(text, rows)
-        if why and (roles or column is not None):
+        if why := _too_long(text, rows):
             text.cut(number, why)
         if roles:
             yield from _by_role(text, number, cells, roles, rows)
