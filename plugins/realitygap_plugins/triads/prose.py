@@ -150,10 +150,9 @@ def statements(text: Text) -> Iterator[Statement]:
     for number in text.lines_with(*MARKS):
         if number <= done:
             continue
-        first = number
+        first = last = number
         while first > done + 1 and _joins(text.line(first - 1), text.line(first)):
             first -= 1
-        last = number
         while last < len(text.lines) and _joins(text.line(last), text.line(last + 1)):
             last += 1
         done = last
@@ -161,6 +160,9 @@ def statements(text: Text) -> Iterator[Statement]:
             # Long lines without trits are data that somebody pasted.
             if any(_SUMMAND.search(text.lines[one - 1]) for one in range(first, last + 1)):
                 text.cut(first, why)
+            continue
+        if first == last:
+            yield Statement(text.line(first).strip(), ((0, first),))
             continue
         joined, starts = text.line(first).strip(), [(0, first)]
         for one in range(first + 1, last + 1):
