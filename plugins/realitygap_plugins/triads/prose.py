@@ -24,7 +24,7 @@ from realitygap_plugins.triads.text import MAX_LINE, Text
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
     pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
-    pattern(r"\((?: ?[-+\uff0b−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
+    pattern(r"\((?:[-+\uff0b−–01]| [-+\uff0b−–01]|PLUS|MINUS|ERGODIC|3(?<=GF\(3)\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
 MAX_CLAIMS = 2_000
