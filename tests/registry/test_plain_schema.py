@@ -64,14 +64,14 @@ def keywords(inner: st.SearchStrategy) -> st.SearchStrategy:
 schemas = st.recursive(st.booleans() | st.builds(dict), keywords, max_leaves=5)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(values, schemas)
 def test_what_surely_fits_is_valid_to_jsonschema(value, schema):
     if surely_fits(value, schema):
         assert Draft202012Validator(schema).is_valid(value)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.recursive(values, keywords, max_leaves=5))
 def test_what_surely_is_a_schema_is_one_to_jsonschema(value):
     if surely_fits(value, {"$ref": METASCHEMA}, Scope(None, {METASCHEMA: PLAIN_METASCHEMA}.get)):
