@@ -33,7 +33,7 @@ from realitygap.plan import Plan
 from realitygap.pool import Pool, Worker
 from realitygap.protocol import StepOrder
 from realitygap.run_status import Ending, result_document
-from realitygap.stepstore import artifacts_of, finished_outputs, is_intact, link_step, read_step, set_aside
+from realitygap.stepstore import artifacts_of, is_intact, link_step, read_finished, read_step, set_aside
 from realitygap.workspace import read_json, remove_folder, write_json
 
 _GRACE_S = 1.0
@@ -67,7 +67,7 @@ class Supervisor:
         self.began = time.monotonic()
         self.watch = Watch(self.plan.options)
         self._document: dict[str, Any] | None = None
-        """The result, while its page is not written yet."""
+        """The result, until all that follows from it is written."""
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -135,10 +135,10 @@ class Supervisor:
     def _known(self, instance: Instance) -> bool:
         """Whether the result is there already, from an earlier attempt of this run or from the cache; then it is used."""
         target = self._step_folder(instance)
-        facts = read_step(target)
-        if facts is not None and is_intact(target, str(facts.get("key"))):
-            self._use(instance, target, facts)
-            self.journal.event("step-done", **self._told(instance, facts))
+        found = read_finished(target, instance.inputs)
+        if found is not None and is_intact(target, str(found[0].get("key"))):
+            self._use(instance, *found)
+            self.journal.event("step-done", **self._told(instance, found[0]))
             return True
         if not is_cacheable(instance.step.skill) or self.plan.is_fresh(instance.id):
             return False
@@ -153,18 +153,18 @@ class Supervisor:
                 if error.errno in _DISK:
                     raise
                 continue  # it was pruned in this moment: a miss
-            facts = read_step(target)
-            if facts is None:
+            found = read_finished(target, instance.inputs)
+            if found is None:
                 continue
             write_json(target / "inputs.json", instance.inputs, durable=False)
-            self.journal.index.put_step(target, facts)
-            self._use(instance, target, facts)
+            self.journal.index.put_step(target, found[0])
+            self._use(instance, *found)
             self.hits += 1
-            self.journal.event("step-cached", **self._told(instance, facts))
+            self.journal.event("step-cached", **self._told(instance, found[0]))
             return True
         return False
 
-    def _use(self, instance: Instance, folder: Path, facts: Mapping[str, Any]) -> None:
+    def _use(self, instance: Instance, facts: Mapping[str, Any], outputs: dict[str, Any]) -> None:
         instance.taken = True
         self.finished += 1
         for run in (None, self.folder.name):
@@ -172,7 +172,7 @@ class Supervisor:
         for warning in facts.get("warnings", ()):
             if warning not in self.journal.warnings:
                 self.journal.warnings.append(warning)
-        self.scope.finish(instance, finished_outputs(folder, instance.inputs))
+        self.scope.finish(instance, outputs)
 
     def _begin(self, instance: Instance) -> None:
         key, parts = self._key(instance)
@@ -252,17 +252,17 @@ class Supervisor:
 
     def _done(self, instance: Instance) -> None:
         folder = self._step_folder(instance)
-        facts = read_step(folder)
-        if facts is None:
+        found = read_finished(folder, instance.inputs)
+        if found is None:
             self._failed(
                 instance, {"kind": "crash", "message": "the outputs of the step cannot be read back", "where": str(folder), "hint": None}
             )
             return
         self.journal.rested(instance.id)
         if is_cacheable(instance.step.skill):
-            self.journal.index.put_step(folder, facts)
-        self._use(instance, folder, facts)
-        self.journal.event("step-done", **self._told(instance, facts))
+            self.journal.index.put_step(folder, found[0])
+        self._use(instance, *found)
+        self.journal.event("step-done", **self._told(instance, found[0]))
 
     def _failed(self, instance: Instance, failure: dict[str, Any]) -> None:
         self.journal.rested(instance.id)
@@ -332,12 +332,13 @@ class Supervisor:
             if ending.refused or checkpoints.is_empty(folder):
                 checkpoints.drop(folder)
         if not ending.refused:
-            self._document = document
             document["artifacts"]["report"] = str(self.folder / "report.html")
             if not self.pool.keep:
-                self.write_report()
+                self._write_report(document)
         self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
-        self.journal.close()
+        self._document = document
+        if not self.pool.keep:
+            self.conclude()
         if ending.refused and self.plan.options.detached:
             remove_folder(self.folder)
 
@@ -347,11 +348,16 @@ class Supervisor:
             if read_step(folder) is None:
                 shutil.rmtree(folder / "artifacts", ignore_errors=True)
 
-    def write_report(self) -> None:
-        """Writes the page of the run, if it is to have one. Where the workers stay, somebody waits for the end, which is told before."""
+    def conclude(self) -> None:
+        """What comes after the result, for which somebody waits where the workers stay: the row of the index, and there the page."""
         document, self._document = self._document, None
         if document is None:
             return
+        self.journal.record(document)
+        if self.pool.keep and "report" in document["artifacts"]:
+            self._write_report(document)
+
+    def _write_report(self, document: dict[str, Any]) -> None:
         try:
             from realitygap.report import write_report
 
