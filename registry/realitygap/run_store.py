@@ -208,10 +208,8 @@ class RunStore:
         return {"state": state, "seconds": result["seconds"], "message": (result["error"] or {}).get("message")}
 
     def state(self, run_id: str) -> RunState:
-        try:
-            return self._look(run_id)[0]
-        except RunFailed:
-            return "interrupted"
+        state: RunState = self._now(run_id)["state"]
+        return state
 
     def is_running(self, run_id: str) -> bool:
         """As `state` says it, for whoever asks again and again: a result is not read."""

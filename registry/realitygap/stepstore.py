@@ -163,6 +163,13 @@ def link_step(source: Path, target: Path, facts: Mapping[str, Any]) -> None:
     staging.replace(target)
 
 
+def make_room(run: Path) -> None:
+    """Removes what unfinished steps have put out; whoever resumes the run makes it anew."""
+    for folder in (run / "steps").glob("*"):
+        if read_step(folder) is None:
+            shutil.rmtree(folder / "artifacts", ignore_errors=True)
+
+
 def set_aside(folder: Path) -> int:
     """Moves what an unfinished attempt left to `attempts/<n>`; gives the number of the attempt that begins."""
     attempts = folder / "attempts"
