@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realitygap import schema as schemas
 from realitygap.discovery import Registry
+from realitygap.document import load
+from realitygap.schema import Kind
 from realitygap.validator import fits, validator
 
 SCHEMAS = [one for skill in Registry.discover().skills.values() for one in (skill.input_schema, skill.output_schema)]
@@ -86,3 +89,11 @@ def test_one_is_one_point_zero_among_unique_items() -> None:
     for items in ([1, 1.0], [{"a": 1}, {"a": 1.0}]):
         assert not fits(items, schema)
         assert not validator(schema).is_valid(items)
+
+
+def test_every_shipped_document_is_admitted_quickly_and_thoroughly() -> None:
+    for skill in Registry.discover().skills.values():
+        document = load(skill.directory / "skill.yaml")
+        kind: Kind = "pipeline" if skill.is_pipeline else "skill"
+        assert schemas._fits(document.data, kind)
+        assert not list(schemas._problems(document.data, schemas.schema_of(kind), document))
