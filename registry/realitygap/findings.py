@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from realitygap.errors import one_line
@@ -66,8 +66,7 @@ class Finding:
         return f"{self.path}:{self.line}:{self.column}"
 
     def to_json(self) -> dict[str, Any]:
-        values = asdict(self)
-        return {key: values[key] for key in ("rule", "severity", "path", "line", "column", "message", "hint")}
+        return {key: getattr(self, key) for key in ("rule", "severity", "path", "line", "column", "message", "hint")}
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
@@ -111,7 +110,11 @@ def json_text(value: Any) -> str:
     """JSON in which every character that is invisible, drives a terminal or is half of a pair is escaped; the rest stays readable."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # Outside of texts there is nothing but ASCII.
-    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def github(findings: Sequence[Finding], summary: dict[str, int]) -> str:

@@ -47,7 +47,7 @@ class NoGuide(InputError):
 class GuideText:
     """A guide as text, with its frontmatter."""
 
-    def __init__(self, path: Path, written: str, *, whole: bool, problems: tuple[str, ...], utf8: bool) -> None:
+    def __init__(self, path: Path, written: str, *, whole: bool, problems: tuple[str, ...], utf8: bool, nul: bool) -> None:
         self.path = path
         self.whole = whole
         """False where the file is larger than MAX_GUIDE_BYTES, and this is its beginning."""
@@ -58,7 +58,7 @@ class GuideText:
         self.written = written
         """As in the file, without a byte order mark."""
         lines = _LINE_END.sub("\n", written) if "\r" in written else written
-        self.text = lines.replace("\0", "\ufffd")
+        self.text = lines.replace("\0", "\ufffd") if nul else lines
         """All of it, every line ended by a line feed, NUL characters replaced."""
         self.head, start, self.body_line = split_frontmatter(lines)
         """The frontmatter as it stands there, None where there is none; and the line on which the body begins."""
@@ -170,9 +170,11 @@ def _read(path: Path) -> GuideText:
     except UnicodeDecodeError as error:
         written, utf8 = raw.decode("utf-8", "replace"), False
         problems.append(f"byte {error.start} is not UTF-8; such bytes became U+FFFD")
-    if "\0" in written:
+    # Sought among bytes: in a text of wide characters every second or fourth of them is NUL.
+    nul = b"\0" in raw
+    if nul:
         problems.append("it holds NUL characters, which became U+FFFD")
-    return GuideText(path, written.removeprefix("\ufeff"), whole=whole, problems=tuple(problems), utf8=utf8)
+    return GuideText(path, written.removeprefix("\ufeff"), whole=whole, problems=tuple(problems), utf8=utf8, nul=nul)
 
 
 def walk(root: Path) -> list[tuple[str, list[str]]]:

@@ -157,8 +157,11 @@ def _body(guide: Guide) -> Iterator[Finding]:
         return
     fence = ""
     for number, line in enumerate(body.split("\n")):
-        before, fence = fence, fence_after(line, fence)
-        if before or fence:
+        if "```" in line or "~~~" in line:
+            before, fence = fence, fence_after(line, fence)
+            if before or fence:
+                continue
+        if fence or "](" not in line:
             continue
         for link in _LINK.finditer(line):
             target = link[1]

@@ -11,8 +11,12 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _FORMAT = 1
 _REMEMBERED = 8
@@ -128,20 +132,27 @@ def _search(group: str) -> tuple[list[EntryPoint], dict[str, list[int] | None]]:
 
     entries: list[EntryPoint] = []
     sources: dict[str, list[int] | None] = {}
+    # A distribution has many entries, and each look at its name parses all of its metadata anew.
+    named = cache(_name_and_version)
     for point in entry_points(group=group):
         distribution = point.dist
         if distribution is None:
             continue
-        try:
-            name, version = distribution.name, distribution.version
-        except Exception:  # damaged metadata of any package must not stop this one
-            name = version = ""
+        name, version = named(distribution)
         entries.append(EntryPoint(point.name, point.value.partition(":")[0].strip(), name or "unknown", version or "unknown"))
         folder = getattr(distribution, "_path", None)
         if folder is not None:
             source = os.path.join(str(folder), "entry_points.txt")
             sources[source] = _stamp(source)
     return entries, sources
+
+
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    try:
+        metadata = distribution.metadata
+        return metadata["Name"], metadata["Version"]
+    except Exception:  # damaged metadata of any package must not stop this one
+        return "", ""
 
 
 def _contents(path: str) -> Any:

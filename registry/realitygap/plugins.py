@@ -18,7 +18,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -168,6 +167,8 @@ class PluginHost:
                     warnings.warn_explicit(f"{record.label}: {text}", HookDeprecation, *place)
 
     def _failed(self, record: PluginRecord, cause: str, error: BaseException | None) -> None:
+        import traceback  # what goes well needs none of it
+
         record.fail(cause, "".join(traceback.format_exception(error)) if error else None)
         plugin = self._manager.get_plugin(record.name)
         if plugin is not None and "hook realitygap_" not in cause:

@@ -96,7 +96,9 @@ def _build(loader: Any, yaml: Any) -> Node | None:
         elif stack[-1].kind == "sequence":
             stack[-1].items.append(node)
         elif pending_key[-1] is None:
-            pending_key[-1] = _key(node, event, yaml, keys[-1])
+            if node.kind != "scalar":
+                raise Malformed("RG001", "a key must be a plain word", _span(event))
+            pending_key[-1] = _key(node.source, node.span, event, yaml, keys[-1]), _span(event)
         else:
             stack[-1].items.append((*pending_key[-1], node))
             pending_key[-1] = None
@@ -104,8 +106,12 @@ def _build(loader: Any, yaml: Any) -> Node | None:
     scalar, end = yaml.ScalarEvent, yaml.StreamEndEvent
     while not isinstance(event := loader.get_event(), end):
         if isinstance(event, scalar):
-            as_key = bool(stack) and stack[-1].kind == "mapping" and pending_key[-1] is None
-            node = Node("scalar", _span(event), value=event.value if as_key else _scalar(event), source=event.value)
+            span = _span(event)
+            as_key = stack and stack[-1].kind == "mapping" and pending_key[-1] is None
+            if as_key and not event.anchor:
+                pending_key[-1] = _key(event.value, span, event, yaml, keys[-1]), span
+                continue
+            node = Node("scalar", span, value=event.value if as_key else _scalar(event), source=event.value)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in anchors:
                 raise Malformed("RG001", f"alias '*{event.anchor}' has no anchor '&{event.anchor}' before it", _span(event))
@@ -137,15 +143,14 @@ def _build(loader: Any, yaml: Any) -> Node | None:
     return root
 
 
-def _key(node: Node, event: Any, yaml: Any, taken: set[str]) -> tuple[str, Span]:
-    if node.kind != "scalar":
-        raise Malformed("RG001", "a key must be a plain word", _span(event))
-    if node.source == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
-        raise Malformed("RG001", "merge keys '<<' are not part of YAML 1.2", node.span, "write the keys out")
-    if node.source in taken:
-        raise Malformed("RG003", f"key '{node.source}' is given twice", node.span, "remove one of the two")
-    taken.add(node.source)
-    return node.source, _span(event)
+def _key(text: str, span: Span, event: Any, yaml: Any, taken: set[str]) -> str:
+    """The key, whose word stands at a place. The event may be an alias for it. Raises `Malformed`."""
+    if text == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
+        raise Malformed("RG001", "merge keys '<<' are not part of YAML 1.2", span, "write the keys out")
+    if text in taken:
+        raise Malformed("RG003", f"key '{text}' is given twice", span, "remove one of the two")
+    taken.add(text)
+    return text
 
 
 def _scalar(event: Any) -> Any:

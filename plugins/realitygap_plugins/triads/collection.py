@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from realitygap import document as documents
@@ -105,10 +105,11 @@ def beside(collection: Collection) -> dict[str, SkillRecord]:
     named = [(claim.path, name) for claim in collection.claims if claim.source == "guide" for name in claim.names]
     named += [(uri.path, uri.name) for uri in collection.uris if uri.owner]
     found: dict[str, SkillRecord] = {}
+    around = cache(lambda path: Path(os.path.realpath(path)).parent.parent)
     for path, name in dict.fromkeys(named):
         if not name or name in collection.by_name or name in found or name.startswith(".") or "/" in name:
             continue
-        folder = Path(os.path.realpath(path)).parent.parent / name
+        folder = around(path) / name
         if not os.path.isdir(folder):
             continue
         try:

@@ -14,10 +14,11 @@ from realitygap import document as documents
 from realitygap.document import Document
 from realitygap.errors import InputError
 from realitygap.guide_files import GuideText, parse_head
+from realitygap_plugins.triads.patterns import pattern
 
-_KEY = re.compile(r"^(?P<indent>[ \t]*)(?P<key>[A-Za-z_][\w.-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?$")
-_PLAIN = re.compile(r"^(?P<key>[A-Za-z][\w-]*:[ \t]+)(?P<value>[^\s\"'\[{|>&*!#][^\n]*|[`@%&*!][^\n]*)$")
-_BLOCK = re.compile(r"^[|>][+-]?\d?$")
+_KEY = pattern(r"^(?P<indent>[ \t]*)(?P<key>[A-Za-z_][\w.-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?$")
+_PLAIN = pattern(r"^(?P<key>[A-Za-z][\w-]*:[ \t]+)(?P<value>[^\s\"'\[{|>&*!#][^\n]*|[`@%&*!][^\n]*)$")
+_BLOCK = pattern(r"^[|>][+-]?\d?$")
 
 
 @dataclass(frozen=True, kw_only=True)

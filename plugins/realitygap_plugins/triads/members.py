@@ -9,6 +9,7 @@ from typing import NamedTuple
 from realitygap_plugins.triads.assertions import DASH, read_assertions
 from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.notation import SYMBOLS, NotATrit, read_trit
+from realitygap_plugins.triads.patterns import pattern
 
 _ROUND = "⊕⊖○⊙◯"
 _PLUS = "+\uff0b"
@@ -24,33 +25,33 @@ _STATED = rf"\(\s*(?P<trit>[{_PLUS}{_ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGO
 _NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
 _BEFORE = rf"\[\s*(?P<before>[{_PLUS}{_ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
-_MEMBER = re.compile(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
-_TRITS = re.compile(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
-_SEPARATOR = re.compile(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
-_STATED_MEMBER = re.compile(rf"[){_ROUND}][`*]{{0,3}}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
+_MEMBER = pattern(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
+_TRITS = pattern(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
+_SEPARATOR = pattern(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
+_STATED_MEMBER = pattern(rf"[){_ROUND}][`*]{{0,3}}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
-_INSIDE = re.compile(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
-_GOES_ON = re.compile(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
+_INSIDE = pattern(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
+_GOES_ON = pattern(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
 """Behind the last member that could be read: one follows that could not."""
 _USUAL = ("- ", "* ", "> ", "| ")
-_LIST_MARK = re.compile(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
+_LIST_MARK = pattern(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
 _ANY_TRIT = (
     rf"(?:\(\s*[`*]{{0,2}}(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}]|\[\s*(?:[{_PLUS}±]|{DASH})\s?[01]\s*\])"
 )
 _CLOSED = r"[`*\]]{0,4}(?:\([^()\s]{1,100}\)|\[\^\w{1,20}\])?[`*]{0,3}\s{0,9}"
 """What may close a member behind its trit: quotes, the rest of a link, a footnote."""
 _REST, _REST_OF_COMMAS = (
-    re.compile(
+    pattern(
         rf"(?:[⊗⊕+×·∘]|{_ANY_TRIT}{_CLOSED}(?:(?:[⊗⊕+×·∘→⟶↔&;/|{comma}]|->|{DASH})[^()=≡≠≢⊢:]{{0,60}}|[\w\s'’]{{0,60}}))"
         r"[\s(\[\"'“]{0,9}\Z|[0-9]\Z"
     )
     for comma in ("", ",")
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
-_SIGN = re.compile(rf"\(\s*(?:[{_PLUS}±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+_SIGN = pattern(rf"\(\s*(?:[{_PLUS}±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
-_TRIT_WORD = re.compile(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)
+_TRIT_WORD = pattern(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)
 
 
 class RawClaim(NamedTuple):

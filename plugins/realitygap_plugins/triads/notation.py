@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from realitygap_plugins.triads.gf3 import balanced_residue
+from realitygap_plugins.triads.patterns import pattern
 
 MINUS_SIGNS = "\u2212\u2013\u2010\u2011\ufe63\uff0d"  # minus, en dash, hyphens and their wide forms
 _AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-") | {"\uff0b": "+"})
@@ -13,15 +13,15 @@ _AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-") | {"\uff0b": "+"})
 SYMBOLS = {"+": 1, "⊕": 1, "-": -1, "⊖": -1, "○": 0, "⊙": 0, "◯": 0}
 _WORDS = {"plus": 1, "minus": -1, "ergodic": 0}
 
-_NUMBER = re.compile(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
-_RESIDUE = re.compile(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
-_SEVERAL = re.compile(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
-_LONGER = re.compile(r"[\w/%]|[.-][^\W\d_]|\.[0-9]|(?:[\s,]*[×x*]\s*|·)[0-9]")
+_NUMBER = pattern(r"([+-]?\s?[0-9]{1,9})(?![0-9])")
+_RESIDUE = pattern(r"([+-]?\s?[0-9]{1,9})\s*mod\s*3")
+_SEVERAL = pattern(r"\s*(?:[,/|;&]|or\b|and\b|to\b|→|->|\.\.)\s*(?:[±+-]\s?)?[0-9]")
+_LONGER = pattern(r"[\w/%]|[.-][^\W\d_]|\.[0-9]|(?:[\s,]*[×x*]\s*|·)[0-9]")
 """Behind a digit: the beginning of a longer number or of a word, not the end of a sentence."""
-_LEGEND = re.compile(r"[,;/|]\s*(?:(?:and|or)\s+)?([+-]?[01])\s*(?:[=:→]|(?:means?|for|is)\b)")
+_LEGEND = pattern(r"[,;/|]\s*(?:(?:and|or)\s+)?([+-]?[01])\s*(?:[=:→]|(?:means?|for|is)\b)")
 """Another trit with its meaning, which another one named in passing, as in `0 (between -1 and +1)`, has not."""
-_LABEL = re.compile(r"[\s,:;(\[*-]*([A-Za-z]+)?")
-_NAMED = re.compile(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
+_LABEL = pattern(r"[\s,:;(\[*-]*([A-Za-z]+)?")
+_NAMED = pattern(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
 
 
 MAX_SHOWN = 60

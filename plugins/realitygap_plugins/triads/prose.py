@@ -16,14 +16,15 @@ from realitygap_plugins.triads.assertions import in_context, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
 from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups, listed_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
-    re.compile(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
-    re.compile(r"\((?: ?[-+\uff0b−–01]|PLUS|MINUS|ERGODIC|(?<=GF\()3\))"),
+    pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
+    pattern(r"\((?:[-+\uff0b−–01]| [-+\uff0b−–01]|PLUS|MINUS|ERGODIC|3(?<=GF\(3)\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
 MAX_CLAIMS = 2_000
@@ -31,26 +32,27 @@ MAX_CLAIMS = 2_000
 MAX_JOINED = 200
 """Lines of one statement. A longer one is left out, because half of it would be another."""
 
-_SUMMAND = re.compile(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
+_SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
-_CARRIED_ON = re.compile(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
+_CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
+_IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")
 _QUOTED = " \t>"
-_BRANCH = re.compile(r"[\s>│|├└─]*")
-_TRIT_LINE = re.compile(
+_BRANCH = pattern(r"[\s>│|├└─]*")
+_TRIT_LINE = pattern(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
     r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*(?P<mark>[:=|])\s*(?:\*{1,2}|_{1,2}|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
-_ITEM = re.compile(r"\s*[-*+]\s")
-_SKILL_NAME = re.compile(
+_ITEM = pattern(r"\s*[-*+]\s")
+_SKILL_NAME = pattern(
     r"\s*(?:[-*+]\s+|[0-9]{1,3}[.)]\s+)?\*{0,2}(?:(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)+)|[`\[](?P<quoted>[a-z0-9]+(?:-[a-z0-9]+)*)[`\]])"
     r"(?:\([^()]*\))?\*{0,2}:?\s*"
 )
-_YAML_TRIT = re.compile(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
-_ASSIGNMENT = re.compile(r"\btrit\b|\bassignment\b", re.IGNORECASE)
-_TEMPLATE = re.compile(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
+_YAML_TRIT = pattern(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
+_ASSIGNMENT = pattern(r"\btrit\b|\bassignment\b", re.IGNORECASE)
+_TEMPLATE = pattern(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
 _DENIALS = ("unbalanced", "differs", "needs")
-_SDF = re.compile(r"\bSDF\.Ch[0-9]+")
+_SDF = pattern(r"\bSDF\.Ch[0-9]+")
 
 
 class BodyTrit(NamedTuple):
@@ -148,10 +150,9 @@ def statements(text: Text) -> Iterator[Statement]:
     for number in text.lines_with(*MARKS):
         if number <= done:
             continue
-        first = number
+        first = last = number
         while first > done + 1 and _joins(text.line(first - 1), text.line(first)):
             first -= 1
-        last = number
         while last < len(text.lines) and _joins(text.line(last), text.line(last + 1)):
             last += 1
         done = last
@@ -159,6 +160,9 @@ def statements(text: Text) -> Iterator[Statement]:
             # Long lines without trits are data that somebody pasted.
             if any(_SUMMAND.search(text.lines[one - 1]) for one in range(first, last + 1)):
                 text.cut(first, why)
+            continue
+        if first == last:
+            yield Statement(text.line(first).strip(), ((0, first),))
             continue
         joined, starts = text.line(first).strip(), [(0, first)]
         for one in range(first + 1, last + 1):
@@ -174,10 +178,8 @@ def _too_long(text: Text, first: int, last: int) -> str:
     """Why a statement in these lines is not read; empty where it is."""
     if last - first >= MAX_JOINED:
         return f"a statement of {last - first + 1} lines; up to {MAX_JOINED} are read"
-    for number in range(first, last + 1):
-        if text.is_long(number):
-            return f"a line of {len(text.lines[number - 1]):,} characters; up to {MAX_LINE:,} are read"
-    return ""
+    long = next((line for line in text.lines[first - 1 : last] if len(line) > MAX_LINE), "")
+    return f"a line of {len(long):,} characters; up to {MAX_LINE:,} are read" if long else ""
 
 
 def _joins(line: str, following: str) -> bool:
@@ -198,7 +200,7 @@ def _joins(line: str, following: str) -> bool:
 
 
 def _has_trit(line: str) -> bool:
-    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or bool(re.search(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)", line))
+    return "⊗" in line or "⊕" in line or "⊖" in line or "○" in line or _IN_BRACKETS.search(line) is not None
 
 
 def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Claim]:
@@ -252,7 +254,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
 
 
 _COMMENT = ("#", "//", "--", ";")
-_KEY = re.compile(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
+_KEY = pattern(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
 
 
 def _is_code(raw: RawClaim, line: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from realitygap_plugins.triads.assertions import DASH, integer, read_assertions
 from realitygap_plugins.triads.claims import Member
 from realitygap_plugins.triads.members import RawClaim
+from realitygap_plugins.triads.patterns import pattern
 
 MAX_MEMBERS = 1000
 """Trits of one sum. Of a longer one it is only told that it is not read."""
@@ -16,21 +17,21 @@ _TERM_TEXT = (
     rf"(?:(?P<count>[0-9]{{1,4}})\s?[×x·*]?\s?(?=\())?"
     rf"(?:\(\s*(?P<inner>(?:[+]|{DASH})?\s?[01])\s*\)|(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^])))"
 )
-_TERM = re.compile(_TERM_TEXT)
-_FIRST = re.compile(rf"(?<![\w.^]){_TERM_TEXT}")
-_PLUS = re.compile(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
-_TWO = re.compile(rf"[01]\s*\)?\s*(?:[+⊗]|{DASH})")
-_ABOUT_TRITS = re.compile(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
-_ABOUT_OTHERS = re.compile(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
-_SAID = re.compile(r"\s*(?:`|\*\*)?\s*\)?\s*(?:`|\*\*)?(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
-_RELATION = re.compile(r"[=≡≢≠⊢→⇒]")
-_CLOSE = re.compile(r"(?:`|\*\*)?\s*\)|`|\*\*(?=\s*[=≡≢≠])")
-_SIGNED = re.compile(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
-_LINE_MARKS = re.compile(r"(?:(?:[-*>|•·#;]|//|--|/\*|\(?[0-9]{1,3}[.)])\s+){1,4}\Z")
-_NO_OPERATOR = re.compile(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z")
+_TERM = pattern(_TERM_TEXT)
+_FIRST = pattern(rf"(?<![\w.^]){_TERM_TEXT}")
+_PLUS = pattern(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
+_TWO = pattern(rf"[01]\s*\)?\s*(?:[+⊗]|{DASH})")
+_ABOUT_TRITS = pattern(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
+_ABOUT_OTHERS = pattern(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
+_SAID = pattern(r"\s*(?:`|\*\*)?\s*\)?\s*(?:`|\*\*)?(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
+_RELATION = pattern(r"[=≡≢≠⊢→⇒]")
+_CLOSE = pattern(r"(?:`|\*\*)?\s*\)|`|\*\*(?=\s*[=≡≢≠])")
+_SIGNED = pattern(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
+_LINE_MARKS = pattern(r"(?:(?:[-*>|•·#;]|//|--|/\*|\(?[0-9]{1,3}[.)])\s+){1,4}\Z")
+_NO_OPERATOR = pattern(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z")
 _LISTED_TRIT = rf"(?:[+]|{DASH})?[01]"
-_LISTED = re.compile(rf"[Σ∑]\s?\((?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?\)")
-_OPERATOR = re.compile(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
+_LISTED = pattern(rf"[Σ∑]\s?\((?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?\)")
+_OPERATOR = pattern(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
 
 
 def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawClaim]:
@@ -39,10 +40,10 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     Only what is written as trits counts, with a sign in brackets or with a word about them beside: `1 + 1 = 2` is no claim. A sum of more
     than MAX_MEMBERS has no members.
     """
-    if not _TWO.search(text) or _ABOUT_OTHERS.search(text):
+    if not _TWO.search(text):
         return
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
-    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)):
+    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)) or _ABOUT_OTHERS.search(text):
         return
     position = 0
     while first := _FIRST.search(text, position):

@@ -12,10 +12,11 @@ from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.gf3 import signed
 from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
+from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.sums import anonymous_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text
 
-_RULE = re.compile(r"\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)[-|:+ \t]*(?=\n|\Z)")
+_RULE = pattern(r"\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)[-|:+ \t]*(?=\n|\Z)")
 """The line below a header: `|---|:-:|`."""
 _WORDS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
 """Of which a header has one."""
@@ -27,46 +28,48 @@ MAX_ROWS = 2_000
 MAX_RELATIONS = 20
 """Signs such as `=` in a line below a table from which its sum is read."""
 
-_CELL = re.compile(r"(?<!\\)\|")
-_TRIT_HEADER = re.compile(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
+_CELL = pattern(r"(?<!\\)\|")
+_TRIT_HEADER = pattern(r"(?:gf\(3\)\s*)?trits?(?:\s+(?:value|assignment))?|gf\(3\)", re.IGNORECASE)
 _NAME_HEADERS = ("skill", "skills", "name", "member", "component", "mcp", "agent", "sub-skill", "tool", "server")
-_NO_NAME = re.compile(r"(?:role|position|#|index|colou?r|hue|hex|symbol|purpose|description|value|function|n|no)\b", re.IGNORECASE)
+_NO_NAME = pattern(r"(?:role|position|#|index|colou?r|hue|hex|symbol|purpose|description|value|function|n|no)\b", re.IGNORECASE)
 _ROLES = {
-    -1: re.compile(rf"\bminus\b|\bvalidators?\b|\(\s*{DASH}\s?1\s*\)", re.IGNORECASE),
-    0: re.compile(r"\bergodic\b|\bcoordinators?\b|\(\s*0\s*\)", re.IGNORECASE),
-    1: re.compile(r"\bplus\b|\bgenerators?\b|\(\s*[+]\s?1\s*\)", re.IGNORECASE),
+    -1: pattern(rf"\bminus\b|\bvalidators?\b|\(\s*{DASH}\s?1\s*\)", re.IGNORECASE),
+    0: pattern(r"\bergodic\b|\bcoordinators?\b|\(\s*0\s*\)", re.IGNORECASE),
+    1: pattern(r"\bplus\b|\bgenerators?\b|\(\s*[+]\s?1\s*\)", re.IGNORECASE),
 }
-_TOTAL = re.compile(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conservation)\b:?", re.IGNORECASE)
-_SUM_LINE = re.compile(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|balance", re.IGNORECASE)
-_SAYS = re.compile(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
-_CONSERVE = re.compile(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
-_COLON = re.compile(rf"(?:[Σ∑]|\b(?:sum|net))[*_`]*\s?:[*_`\s]*(?=(?:[+]|{DASH})?\s?[0-9])", re.IGNORECASE)
-_OF_OTHERS = re.compile(r"\s*(?!(?:mod|in|and|but|so|is|which|needs?|not|by|for|trits?|total|overall|balanced|conserv\w*)\b)[a-z]\w+")
-_NEGATED = re.compile(
+_TOTAL = pattern(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conservation)\b:?", re.IGNORECASE)
+_SUM_LINE = pattern(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|balance", re.IGNORECASE)
+_SAYS = pattern(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
+_CONSERVE = pattern(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
+_COLON = pattern(rf"(?:[Σ∑]|\b(?:sum|net))[*_`]*\s?:[*_`\s]*(?=(?:[+]|{DASH})?\s?[0-9])", re.IGNORECASE)
+_OF_OTHERS = pattern(r"\s*(?!(?:mod|in|and|but|so|is|which|needs?|not|by|for|trits?|total|overall|balanced|conserv\w*)\b)[a-z]\w+")
+_NEGATED = pattern(
     r"\b(?:un|im|no|isn't|aren't|violat\w*)[\s-]*(?:balanced|conserv|sum)|\bnot\b[\w\s-]{0,20}\b(?:balanced|conserv|sum)", re.IGNORECASE
 )
-_CLEAN = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
-_MARKUP = re.compile(r"[`*_\[]")
-_CONDITION = re.compile(
+_CLEAN = pattern(r"\[([^\]]{0,200})\]\([^)]{0,300}\)|`|\*{1,3}|(?<!\w)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
+_MARKUP = pattern(r"[`*_\[]")
+_CONDITION = pattern(
     r"\b(?:violat\w*|if|iff|when|whenever|unless|any|every|each|must|should|needs? to|add|with|first|over all|weighted"
     r"|per|across|as a whole|workflows?|registry|costs?|flows?|load)\b|--\w|[∀⟺⇔]|\w_i\b|\[ \]",
     re.IGNORECASE,
 )
 """Of a line that speaks of something else than the table above it."""
-_MEMBER_TRIT = re.compile(rf"\w[`*]*\s?\(\s?(?:[+]|{DASH})?\s?[01]\s?\)")
-_COUNTED = re.compile(r"\b(?:skills|members|agents|rows|entries|files)\s*\Z", re.IGNORECASE)
+_MEMBER_TRIT = pattern(rf"\w[`*]*\s?\(\s?(?:[+]|{DASH})?\s?[01]\s?\)")
+_COUNTED = pattern(r"\b(?:skills|members|agents|rows|entries|files)\s*\Z", re.IGNORECASE)
 _PLACEHOLDERS = ("?", "??", "???", "…", "...", "TBD")
-_COUNT_HEADER = re.compile(r"count|skills|agents|members|instances|n|number|qty|quantity|weight|#\s*(?:of\s+)?\w+|×|x", re.IGNORECASE)
+_COUNT_HEADER = pattern(r"count|skills|agents|members|instances|n|number|qty|quantity|weight|#\s*(?:of\s+)?\w+|×|x", re.IGNORECASE)
 _ONE = r"[\w@][\w.:@/#-]*"
-_SEVERAL = re.compile(
+_SEVERAL = pattern(
     rf"(?:\A\s*{_ONE}\s*(?:\s/\s|\s&\s|\s\+\s|\sand\s)\s*{_ONE}\s*\Z|\s[0-9]+\s?[-–]\s?[0-9]+\Z"
     r"|\b[0-9]+\s+(?:others?|more)\b|(?:×|\sx)\s?[0-9]+\)?\Z|\A[0-9]+\s?[×x]\s|\(\s*(?:[2-9]|[1-9][0-9])\s*\)\Z)",
     re.IGNORECASE,
 )
 """Of a cell that stands for several, or for nobody knows how many: `a / b`, `a and b`, `skills 1-5`, `7 others`, `a ×2`, `a (2)`."""
-_BREAK = re.compile(r"[,;]|<br\s*/?>", re.IGNORECASE)
-_WORD = re.compile(r"\s*(?=[\d_.@/#-]{0,40}[^\W\d_])[\w@][\w.:@/#-]*\s*")
-_LEADING = re.compile(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
+_BREAK = pattern(r"[,;]|<br\s*/?>", re.IGNORECASE)
+_WORD = pattern(r"\s*(?=[\d_.@/#-]{0,40}[^\W\d_])[\w@][\w.:@/#-]*\s*")
+_REMARK = pattern(r"\s*\([^()]*\)\s*$")
+_LETTER = pattern(r"[^\W\d_]")
+_LEADING = pattern(r"(?:[+]|[-−–])?\s?[01]\b|⊕|⊖|○")
 
 
 class TableClaim(NamedTuple):
@@ -79,17 +82,20 @@ class TableClaim(NamedTuple):
 
 def table_groups(text: Text) -> Iterator[TableClaim]:
     """Groups in the tables of a text."""
+    if "|" not in text.text:
+        return
     for number in text.numbers([match.start() for match in _RULE.finditer(text.text)]):
         header = text.line(number)
         if "|" not in header or not any(word in header for word in _WORDS):
             continue
         cells = _cells(header)
+        roles, column = _role_columns(cells), _trit_column(cells)
+        if not roles and column is None:
+            continue
         rows = list(_rows(text, number + 2))
         if not rows:
             continue
-        roles, column = _role_columns(cells), _trit_column(cells)
-        why = _too_long(text, rows)
-        if why and (roles or column is not None):
+        if why := _too_long(text, rows):
             text.cut(number, why)
         if roles:
             yield from _by_role(text, number, cells, roles, rows)
@@ -225,8 +231,8 @@ def _role_columns(cells: list[str]) -> dict[int, int]:
     """Trit to the one column of its role; empty unless all three have exactly one."""
     found: dict[int, int] = {}
     for place, cell in enumerate(cells):
-        for trit, pattern in _ROLES.items():
-            if pattern.search(cell):
+        for trit, role in _ROLES.items():
+            if role.search(cell):
                 if trit in found or place in found.values():
                     return {}
                 found[trit] = place
@@ -289,5 +295,5 @@ def _names(cell: str) -> list[str]:
         return [part.strip() for part in _BREAK.split(cell)]
     if cell in _PLACEHOLDERS:
         return [cell]
-    name = re.sub(r"\s*\([^()]*\)\s*$", "", cell).strip()
-    return [name] if re.search(r"[^\W\d_]", name) and name.lower() not in ("self", "none", "n/a") else []
+    name = _REMARK.sub("", cell).strip()
+    return [name] if _LETTER.search(name) and name.lower() not in ("self", "none", "n/a") else []

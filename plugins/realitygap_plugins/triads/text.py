@@ -11,7 +11,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import NamedTuple
 
-from realitygap.fences import FENCE, fence_after
+from realitygap.fences import fence_after
 
 MAX_LINE = 20_000
 """Characters of a line that are looked at. Longer lines are data that somebody pasted."""
@@ -26,6 +26,8 @@ _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _UNDERLINE = re.compile(r"(?:={3,}|-{3,})[ \t]*\Z")
 _TITLE = re.compile(r"\s{0,3}(?![-+*>|]\s|[>|#`~]|<!--|[0-9]{1,3}[.)]\s)\S.*")
 """A paragraph of one line, which a line below makes a heading."""
+_BEGINNING = re.compile(r"\n(?=(#|=(?===)|-(?=--)))")
+"""Before a line that may be a heading, or underline one."""
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _COMMENT = re.compile(r"^[ \t]{0,3}<!--", re.MULTILINE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
@@ -58,14 +60,13 @@ class Text:
         # Not `splitlines`, which also splits at form feeds and the like, where no editor counts a line.
         return self.text.split("\n")
 
-    @cached_property
-    def _short(self) -> list[str]:
-        """The lines, at most `MAX_LINE` characters of each."""
-        return self.lines if len(self.text) <= MAX_LINE else [line[:MAX_LINE] for line in self.lines]
-
     def line(self, number: int) -> str:
         """A line, at most `MAX_LINE` characters of it; empty outside the text."""
-        return self._short[number - 1] if 1 <= number <= len(self.lines) else ""
+        try:
+            line = self.lines[number - 1] if number > 0 else ""
+        except IndexError:
+            return ""
+        return line if len(line) <= MAX_LINE else line[:MAX_LINE]
 
     def cut(self, line: int, why: str) -> None:
         """Notes that something is left out from a line on."""
@@ -143,20 +144,25 @@ class Text:
         generated = False
         for number in self._structure():
             line, before = self.line(number), states[-1]
-            if (match := _GENERATED.match(line)) and not fence:
-                generated = match["edge"].upper() == "BEGIN"
-                starts.append(number)
-                states.append(Surroundings(before.heading, generated or level_injected > 0))
-            elif match := FENCE.match(line):
+            mark = line.lstrip(" \t>")[:1]
+            if mark in ("`", "~"):
                 after = fence_after(line, fence)
                 if after and not fence:
+                    language = line.partition(after)[2].strip().lower()
                     starts.append(number)
-                    states.append(Surroundings(before.heading, before.injected, True, match["info"].strip().lower() not in _NO_LANGUAGE))
+                    states.append(Surroundings(before.heading, before.injected, True, language not in _NO_LANGUAGE))
                 elif fence and not after:
                     starts.append(number + 1)
-                    states.append(Surroundings(before.heading, before.injected, False))
+                    states.append(states[-2])  # as before the fence
                 fence = after
-            elif not fence and (heading := self._heading(number)):
+            elif fence:
+                continue
+            elif mark == "<":
+                if match := _GENERATED.match(line):
+                    generated = match["edge"].upper() == "BEGIN"
+                    starts.append(number)
+                    states.append(Surroundings(before.heading, generated or level_injected > 0))
+            elif heading := self._heading(number, line):
                 level, title, start = heading
                 if level_injected and level <= level_injected:
                     level_injected = 0
@@ -166,9 +172,8 @@ class Text:
                 states.append(Surroundings(title, generated or level_injected > 0))
         return starts, states
 
-    def _heading(self, number: int) -> tuple[int, str, int] | None:
+    def _heading(self, number: int, line: str) -> tuple[int, str, int] | None:
         """The level, the title and the first line of a heading that this line is, or underlines."""
-        line = self.line(number)
         if match := _HEADING.match(line):
             return len(match["level"]), match["title"].strip(), number
         if _UNDERLINE.match(line) and not self.line(number - 2).strip() and (title := _TITLE.match(self.line(number - 1))):
@@ -177,13 +182,15 @@ class Text:
 
     def _structure(self) -> list[int]:
         """Lines that may be headings or begin or end a fence."""
-        text, positions = self.text, [0] if self.text.startswith("#") else []
+        text = self.text
         # The line that ends the frontmatter underlines no heading.
         body = text.find("\n---", 3) + 1 if text.startswith("---\n") else 0
-        for anchor, offset, start in (("\n#", 1, 0), ("\n===", 1, 0), ("\n---", 1, body), ("```", 0, 0), ("~~~", 0, 0), ("<!--", 0, 0)):
-            at = text.find(anchor, start)
+        positions = [0] if text.startswith("#") else []
+        positions += [match.end() for match in _BEGINNING.finditer(text) if match.start() >= body or match[1] != "-"]
+        for anchor in ("```", "~~~", "<!--"):
+            at = text.find(anchor)
             while at >= 0:
-                positions.append(at + offset)
+                positions.append(at)
                 at = text.find(anchor, at + len(anchor))
         return self.numbers(positions)
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.text import Text
 
 ANCHOR = "skill://"
-_URI = re.compile(r"skill://(?P<name>[\w.@%~-]*(?:/[\w.@%~-]+)*)(?P<fragment>#[\w-]*)?")
-_COLOR = re.compile(r"#[0-9A-Fa-f]{6}\Z")
+_URI = pattern(r"skill://(?P<name>[\w.@%~-]*(?:/[\w.@%~-]+)*)(?P<fragment>#[\w-]*)?")
+_COLOR = pattern(r"#[0-9A-Fa-f]{6}\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,7 +57,6 @@ def check(
     from realitygap.check_config import read_config
     from realitygap.linting import CheckOptions, lint
     from realitygap.rule_selection import codes
-    from realitygap.workspace import require_place
 
     if "" in (*paths, baseline_file, output):
         # `Path("")` is the working directory.
@@ -75,6 +74,8 @@ def check(
         raise InputError("--write-baseline needs --baseline FILE", hint="or `baseline = ...` in [tool.realitygap.check] of pyproject.toml")
     for file in (Path(output) if output else None, options.baseline if write_baseline else None):
         if file is not None:
+            from realitygap.workspace import require_place
+
             require_place(file)
     form = form or ("github" if os.environ.get("GITHUB_ACTIONS") == "true" else "full")
     if fix or diff_only:
