@@ -15,7 +15,7 @@ from realitygap import extras
 from realitygap.discovery import Registry
 
 _BROUGHT = [module.replace("/", "-") for modules in extras.MARKERS.values() for module in modules]
-_PACKAGES = ("click", "jsonschema", "pluggy", "PyYAML", *_BROUGHT)
+_PACKAGES = ("click", "jsonschema", "jsonschema-rs", "pluggy", "PyYAML", *_BROUGHT)
 
 _DEVICES = "import jax, json; print(json.dumps([f'{d.platform} {d.device_kind}' for d in jax.devices()]))"
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from realitygap.errors import InputError, nearest, unknown
 from realitygap.json_reader import read_json
 from realitygap.nodes import MAX_BYTES, Malformed
-from realitygap.validator import validator
+from realitygap.validator import fits, validator
 
 if TYPE_CHECKING:
     from realitygap.skill import Skill
@@ -207,6 +207,8 @@ def resolve_path(name: str, text: str, schema: Schema, assets: Assets, base: Pat
 
 def validate(values: Mapping[str, Any], schema: Schema, kind: str) -> None:
     """Raises InputError for the first value that breaks its schema; `kind` is `input` or `output`."""
+    if fits(values, schema):
+        return
     from jsonschema.exceptions import best_match
 
     error = best_match(validator(schema).iter_errors(values))

@@ -68,10 +68,10 @@ class Journal:
         write_json(self.folder / "outcome.json", outcome, durable=self.durable)
         self.event("run-ended", status=document["status"], error=document["error"])
         write_json(self.folder / "result.json", document, durable=self.durable, indent=None)
+        self._file.close()
+
+    def record(self, document: Mapping[str, Any]) -> None:
+        """The row of a run that has ended. The folder is the truth: where the row cannot be written, the folder is asked."""
         message = (document["error"] or {}).get("message")
-        # The folder is the truth: where no row can be written any more, the index asks it.
         with contextlib.suppress(OSError):
             self.index.put_run({**self.about, "state": document["status"], "seconds": document["seconds"], "message": message})
-
-    def close(self) -> None:
-        self._file.close()

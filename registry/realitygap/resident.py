@@ -259,7 +259,7 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         owner.run()
         with contextlib.suppress(OSError):
             keeper.send(_ENDED)
-        owner.write_report()
+        owner.conclude()
         signal.set_wakeup_fd(-1)
         pool.part()
         os.close(lock)

@@ -48,6 +48,8 @@ class RunStatus:
     """Seconds that the running step still needs, by its progress; None when unknown."""
     steps: list[StepStatus] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    result: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The document of a run that has ended, where one was read for the rest."""
 
     def to_json(self) -> dict[str, Any]:
         return {

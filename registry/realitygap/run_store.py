@@ -179,12 +179,14 @@ class RunStore:
             folder = self.folder(row["id"])
             if not (folder / "run.json").is_file():
                 continue
-            state = row["state"] if row["state"] in FINAL else self.state(row["id"])
+            if row["state"] not in FINAL:
+                now = self._now(row["id"])
+                row = {**row, **now, "message": row["message"] or now.get("message")}
             found.append(
                 RunStatus(
                     id=row["id"],
                     skill=row["skill"],
-                    state=state,
+                    state=row["state"],
                     folder=folder,
                     created=row["created"],
                     seconds=row["seconds"],
@@ -195,11 +197,19 @@ class RunStore:
             )
         return found
 
-    def state(self, run_id: str) -> RunState:
+    def _now(self, run_id: str) -> dict[str, Any]:
+        """What the row of a run would say that has ended a moment ago, or goes on."""
         try:
-            return self._look(run_id)[0]
+            state, result = self._look(run_id)
         except RunFailed:
-            return "interrupted"
+            return {"state": "interrupted"}
+        if result is None:
+            return {"state": state}
+        return {"state": state, "seconds": result["seconds"], "message": (result["error"] or {}).get("message")}
+
+    def state(self, run_id: str) -> RunState:
+        state: RunState = self._now(run_id)["state"]
+        return state
 
     def is_running(self, run_id: str) -> bool:
         """As `state` says it, for whoever asks again and again: a result is not read."""
@@ -247,6 +257,7 @@ class RunStore:
             eta=max(remaining) if remaining else None,
             steps=list(steps.values()),
             warnings=result.get("warnings", warnings),
+            result=ended,
         )
 
     def result(self, run_id: str) -> dict[str, Any]:

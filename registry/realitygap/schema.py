@@ -14,7 +14,7 @@ from typing import Any, Literal
 from realitygap.document import Document, join, load
 from realitygap.errors import nearest
 from realitygap.findings import Finding
-from realitygap.plain_schema import METASCHEMA, PLAIN_METASCHEMA, Scope, surely_fits
+from realitygap.validator import fits, quick
 
 Kind = Literal["skill", "pipeline", "plugin", "task", "domain", "mapping", "rules"]
 KINDS: tuple[Kind, ...] = ("skill", "pipeline", "plugin", "task", "domain", "mapping")
@@ -45,6 +45,8 @@ class Problem:
 
 def validate(document: Document, kind: Kind) -> list[Finding]:
     """Findings (RG1xx) of a document against its schema, in the order of the document."""
+    if _fits(document.data, kind):
+        return []
     found = [
         Finding.at(
             document,
@@ -61,6 +63,8 @@ def validate(document: Document, kind: Kind) -> list[Finding]:
 
 def require(document: Document, kind: Kind) -> Document:
     """The document itself. Raises `InputError` with the first finding, and how many more there are."""
+    if _fits(document.data, kind):
+        return document
     problems = sorted(
         (problem for _, problem in _problems(document.data, schema_of(kind), document)), key=lambda one: document.locate(one.pointer)
     )
@@ -78,7 +82,7 @@ def read_document(path: str | os.PathLike[str], kind: Kind) -> Document:
 
 def problems(value: Any, schema: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with a value. Raises `InputError` where the schema itself is none."""
-    return [problem for _, problem in _problems(value, schema, None)]
+    return [] if fits(value, schema) else [problem for _, problem in _problems(value, schema, None)]
 
 
 def schema_of(kind: str) -> dict[str, Any]:
@@ -112,18 +116,20 @@ def _published() -> Any:
     return REGISTRY.with_resources([(schema_of(kind)["$id"], Resource.from_contents(schema_of(kind))) for kind in KINDS]).crawl()
 
 
-def _named(identifier: str) -> Any:
-    """The schema of an identifier, as far as our own refer to it."""
-    if identifier == METASCHEMA:
-        return PLAIN_METASCHEMA
-    kind = identifier.removeprefix("urn:realitygap:").removesuffix(":1")
-    return schema_of(kind) if kind in KINDS else None
+def _fits(value: Any, kind: Kind) -> bool:
+    """Whether a document surely fits its schema."""
+    try:
+        return bool(_quick(kind).is_valid(value))
+    except ValueError:
+        return False
+
+
+@lru_cache
+def _quick(kind: Kind) -> Any:
+    return quick(schema_of(kind), [schema_of("skill")])  # the one that others refer to
 
 
 def _problems(value: Any, schema: Mapping[str, Any], document: Document | None) -> Iterator[tuple[str, Problem]]:
-    # Documents are held against our own schemas, whose references are known.
-    if surely_fits(value, schema, Scope(schema if document else None, _named)):
-        return
     from jsonschema import Draft202012Validator
 
     validator = Draft202012Validator(schema, registry=_published())

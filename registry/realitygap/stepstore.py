@@ -53,7 +53,10 @@ def store_outputs(folder: Path, outputs: Mapping[str, Any], schema: Schema, inpu
             return [elsewhere(part) for part in value]
         return value
 
-    return {name: elsewhere(value) for name, value in map_paths(outputs, schema, relative).items()}
+    mapped = map_paths(outputs, schema, relative)
+    if _quoted(below) not in json.dumps(mapped, ensure_ascii=False):
+        return mapped
+    return {name: elsewhere(value) for name, value in mapped.items()}
 
 
 def load_outputs(folder: Path, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,20 +80,29 @@ def load_outputs(folder: Path, outputs: Mapping[str, Any], inputs: Mapping[str, 
 
 def read_step(folder: Path) -> dict[str, Any] | None:
     """The facts of a finished step, or None."""
+    found = read_finished(folder, {})
+    return found[0] if found else None
+
+
+def read_finished(folder: Path, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The facts of a finished step and its outputs, or None. `inputs` are those of this run."""
     facts = read_json(folder / MARKER)
-    return facts if isinstance(facts, dict) and isinstance(read_json(folder / "outputs.json"), dict) else None
-
-
-def finished_outputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs of a finished step. `inputs` are those of this run."""
+    if not isinstance(facts, dict):
+        return None
     try:
         text = (folder / "outputs.json").read_text(encoding="utf-8")
         outputs = json.loads(text)
     except (OSError, ValueError, RecursionError):
-        return {}
+        return None
     if not isinstance(outputs, dict):
-        return {}
-    return load_outputs(folder, outputs, inputs) if _OWN in text or _GIVEN in text else outputs
+        return None
+    return facts, load_outputs(folder, outputs, inputs) if _OWN in text or _GIVEN in text else outputs
+
+
+def finished_outputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of a finished step, empty where there are none. `inputs` are those of this run."""
+    found = read_finished(folder, inputs)
+    return found[1] if found else {}
 
 
 def manifest_of(folder: Path) -> dict[str, list[Any]]:
@@ -151,6 +163,13 @@ def link_step(source: Path, target: Path, facts: Mapping[str, Any]) -> None:
     staging.replace(target)
 
 
+def make_room(run: Path) -> None:
+    """Removes what unfinished steps have put out; whoever resumes the run makes it anew."""
+    for folder in (run / "steps").glob("*"):
+        if read_step(folder) is None:
+            shutil.rmtree(folder / "artifacts", ignore_errors=True)
+
+
 def set_aside(folder: Path) -> int:
     """Moves what an unfinished attempt left to `attempts/<n>`; gives the number of the attempt that begins."""
     attempts = folder / "attempts"
@@ -168,6 +187,11 @@ def set_aside(folder: Path) -> int:
                 path.unlink(missing_ok=True)
         number += 1
     return number
+
+
+def _quoted(text: str) -> str:
+    """A text as it stands in JSON."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _token(path: Path, folder: Path, inputs: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -21,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from realitygap import checkpoints
-from realitygap.cache import is_cacheable, key_parts
-from realitygap.contents import digest
+from realitygap.cache import is_cacheable
 from realitygap.errors import Explained, InputError
 from realitygap.execution import Instance, Scope
 from realitygap.executor import Kind
@@ -33,7 +31,8 @@ from realitygap.plan import Plan
 from realitygap.pool import Pool, Worker
 from realitygap.protocol import StepOrder
 from realitygap.run_status import Ending, result_document
-from realitygap.stepstore import artifacts_of, finished_outputs, is_intact, link_step, read_step, set_aside
+from realitygap.step_places import StepPlaces
+from realitygap.stepstore import artifacts_of, is_intact, link_step, make_room, read_finished, read_step, set_aside
 from realitygap.workspace import read_json, remove_folder, write_json
 
 _GRACE_S = 1.0
@@ -50,11 +49,11 @@ class Supervisor:
         self.plan = Plan.from_json(read_json(folder / "plan.json"))
         self.journal = Journal(folder, self.home, durable=self.plan.durable)
         self.pool = pool or Pool(folder, self.home, self.plan.options.jobs, self.plan.executor)
+        self.steps = StepPlaces(folder, self.plan)
         self.scope = Scope(self.plan, self.plan.pipeline, self.plan.inputs, str(folder / "report.html"))
         self.running: dict[str, Instance] = {}
         self.checkpoints: set[Path] = set()
         """Checkpoints of steps that were begun."""
-        self.keys: dict[str, tuple[str, dict[str, Any]]] = {}
         self.error: dict[str, Any] | None = None
         """The first failure, with its kind."""
         self.executed = 0
@@ -67,7 +66,7 @@ class Supervisor:
         self.began = time.monotonic()
         self.watch = Watch(self.plan.options)
         self._document: dict[str, Any] | None = None
-        """The result, while its page is not written yet."""
+        """The result, until all that follows from it is written."""
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -100,7 +99,7 @@ class Supervisor:
         except OSError as error:
             if error.errno not in _DISK:
                 raise
-            self._free()
+            make_room(self.folder)
             self._end()
 
     def _loop(self) -> None:
@@ -134,15 +133,15 @@ class Supervisor:
 
     def _known(self, instance: Instance) -> bool:
         """Whether the result is there already, from an earlier attempt of this run or from the cache; then it is used."""
-        target = self._step_folder(instance)
-        facts = read_step(target)
-        if facts is not None and is_intact(target, str(facts.get("key"))):
-            self._use(instance, target, facts)
-            self.journal.event("step-done", **self._told(instance, facts))
+        target = self.steps.folder(instance)
+        found = read_finished(target, instance.inputs)
+        if found is not None and is_intact(target, str(found[0].get("key"))):
+            self._use(instance, *found)
+            self.journal.event("step-done", **self._told(instance, found[0]))
             return True
         if not is_cacheable(instance.step.skill) or self.plan.is_fresh(instance.id):
             return False
-        key, _ = self._key(instance)
+        key, _ = self.steps.key(instance)
         for source in self.journal.index.steps_with_key(key):
             if source == target or not is_intact(source, key):
                 continue
@@ -153,18 +152,18 @@ class Supervisor:
                 if error.errno in _DISK:
                     raise
                 continue  # it was pruned in this moment: a miss
-            facts = read_step(target)
-            if facts is None:
+            found = read_finished(target, instance.inputs)
+            if found is None:
                 continue
             write_json(target / "inputs.json", instance.inputs, durable=False)
-            self.journal.index.put_step(target, facts)
-            self._use(instance, target, facts)
+            self.journal.index.put_step(target, found[0])
+            self._use(instance, *found)
             self.hits += 1
-            self.journal.event("step-cached", **self._told(instance, facts))
+            self.journal.event("step-cached", **self._told(instance, found[0]))
             return True
         return False
 
-    def _use(self, instance: Instance, folder: Path, facts: Mapping[str, Any]) -> None:
+    def _use(self, instance: Instance, facts: Mapping[str, Any], outputs: dict[str, Any]) -> None:
         instance.taken = True
         self.finished += 1
         for run in (None, self.folder.name):
@@ -172,11 +171,11 @@ class Supervisor:
         for warning in facts.get("warnings", ()):
             if warning not in self.journal.warnings:
                 self.journal.warnings.append(warning)
-        self.scope.finish(instance, finished_outputs(folder, instance.inputs))
+        self.scope.finish(instance, outputs)
 
     def _begin(self, instance: Instance) -> None:
-        key, parts = self._key(instance)
-        folder = self._step_folder(instance)
+        key, parts = self.steps.key(instance)
+        folder = self.steps.folder(instance)
         attempt = set_aside(folder)
         write_json(folder / "key.json", {"key": key, "parts": parts}, durable=self.plan.durable, indent=None)
         skill = instance.step.skill
@@ -187,7 +186,7 @@ class Supervisor:
             entry=str(skill.entry),
             extras=skill.extras,
             folder=str(folder),
-            checkpoint=str(self._checkpoint(instance)),
+            checkpoint=str(self.steps.checkpoint(instance)),
             inputs=instance.inputs,
             input_schema=skill.input_schema,
             output_schema=skill.output_schema,
@@ -205,7 +204,7 @@ class Supervisor:
             self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         instance.taken = True
         self.running[instance.id] = instance
-        self.checkpoints.add(self._checkpoint(instance))
+        self.checkpoints.add(self.steps.checkpoint(instance))
         self.executed += 1
         self.repeated += is_cacheable(instance.step.skill)
         self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
@@ -251,18 +250,18 @@ class Supervisor:
                 self._failed(self.running.pop(step), dict(message))
 
     def _done(self, instance: Instance) -> None:
-        folder = self._step_folder(instance)
-        facts = read_step(folder)
-        if facts is None:
+        folder = self.steps.folder(instance)
+        found = read_finished(folder, instance.inputs)
+        if found is None:
             self._failed(
                 instance, {"kind": "crash", "message": "the outputs of the step cannot be read back", "where": str(folder), "hint": None}
             )
             return
         self.journal.rested(instance.id)
         if is_cacheable(instance.step.skill):
-            self.journal.index.put_step(folder, facts)
-        self._use(instance, folder, facts)
-        self.journal.event("step-done", **self._told(instance, facts))
+            self.journal.index.put_step(folder, found[0])
+        self._use(instance, *found)
+        self.journal.event("step-done", **self._told(instance, found[0]))
 
     def _failed(self, instance: Instance, failure: dict[str, Any]) -> None:
         self.journal.rested(instance.id)
@@ -285,12 +284,12 @@ class Supervisor:
             return
         status = worker.process.returncode if status is None else status
         instance = self.running.pop(order.step)
-        if read_step(self._step_folder(instance)) is not None:
+        if read_step(self.steps.folder(instance)) is not None:
             self._done(instance)
         elif self.stop_as is None:
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
             hint = "the machine may have run out of memory" if status == -signal.SIGKILL else "the step's log says more"
-            where = str(self._step_folder(instance) / "log.txt")
+            where = str(self.steps.folder(instance) / "log.txt")
             self._failed(instance, {"kind": "crash", "message": f"the process of the step {how}", "where": where, "hint": hint})
 
     # Stopping
@@ -332,26 +331,26 @@ class Supervisor:
             if ending.refused or checkpoints.is_empty(folder):
                 checkpoints.drop(folder)
         if not ending.refused:
-            self._document = document
             document["artifacts"]["report"] = str(self.folder / "report.html")
             if not self.pool.keep:
-                self.write_report()
+                self._write_report(document)
         self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
-        self.journal.close()
+        self._document = document
+        if not self.pool.keep:
+            self.conclude()
         if ending.refused and self.plan.options.detached:
             remove_folder(self.folder)
 
-    def _free(self) -> None:
-        """Makes room for the last word: what unfinished steps have put out is made anew by whoever resumes the run."""
-        for folder in (self.folder / "steps").glob("*"):
-            if read_step(folder) is None:
-                shutil.rmtree(folder / "artifacts", ignore_errors=True)
-
-    def write_report(self) -> None:
-        """Writes the page of the run, if it is to have one. Where the workers stay, somebody waits for the end, which is told before."""
+    def conclude(self) -> None:
+        """What comes after the result, for which somebody waits where the workers stay: the row of the index, and there the page."""
         document, self._document = self._document, None
         if document is None:
             return
+        self.journal.record(document)
+        if self.pool.keep and "report" in document["artifacts"]:
+            self._write_report(document)
+
+    def _write_report(self, document: dict[str, Any]) -> None:
         try:
             from realitygap.report import write_report
 
@@ -376,19 +375,6 @@ class Supervisor:
     def _note(self, error: dict[str, Any]) -> None:
         if self.error is None:
             self.error = error
-
-    def _key(self, instance: Instance) -> tuple[str, dict[str, Any]]:
-        if instance.id not in self.keys:
-            parts = key_parts(instance.step.skill, instance.inputs, instance.seed, self.plan, self.folder.parent)
-            self.keys[instance.id] = (digest(parts), parts)
-        return self.keys[instance.id]
-
-    def _checkpoint(self, instance: Instance) -> Path:
-        """By key, so that the same step of another run finds it too; a run that is to start afresh finds only its own."""
-        return checkpoints.place(self.home, self._key(instance)[0], self.folder.name if self.plan.is_fresh(instance.id) else None)
-
-    def _step_folder(self, instance: Instance) -> Path:
-        return self.folder / "steps" / instance.id
 
     def _told(self, instance: Instance, facts: Mapping[str, Any]) -> dict[str, Any]:
         summary = (instance.outputs or {}).get("summary")

@@ -13,8 +13,8 @@ import errno
 import faulthandler
 import gc
 import importlib
+import json
 import logging
-import math
 import os
 import queue
 import random
@@ -24,25 +24,20 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from realitygap.context import RunContext
 from realitygap.errors import Cancelled, InputError
 from realitygap.fence import VARIABLE
+from realitygap.outputs import SkillDefect, checked
 from realitygap.protocol import Channel, Listener, StepOrder
-from realitygap.stepstore import MARKER, StrayPath, manifest_of, store_outputs
+from realitygap.stepstore import MARKER, manifest_of
 from realitygap.workspace import lock, write_json
 
 _PR_SET_PDEATHSIG = 1
 _LOCK_PATIENCE_S = 5.0
-_PLAIN = (str, int, bool, type(None))
-"""Types whose values JSON has as they are."""
-
-
-class SkillDefect(Exception):
-    """The skill broke its contract: wrong outputs, no function."""
 
 
 def main(descriptor: int, *cores: int) -> None:
@@ -59,7 +54,7 @@ def main(descriptor: int, *cores: int) -> None:
     threading.Thread(target=_listen, args=(channel, orders, stop), daemon=True).start()
     channel.send({"at": "ready"})
     # Every step needs it: a worker that waits for its first one has it then.
-    importlib.import_module("jsonschema")
+    importlib.import_module("jsonschema_rs")
     while True:
         order = orders.get()
         # What the skill starts is marked as belonging to the run.
@@ -164,7 +159,7 @@ def _call(
         raise SkillDefect(f"the entry '{order.entry}' of skill '{order.skill}' cannot be used: {error.message}") from error
     returned = function(order.inputs, run)
     run.check_cancelled()
-    outputs = _checked(order, folder, returned)
+    outputs = checked(order, folder, returned)
     _tidy_metrics(folder)
     write_json(folder / "outputs.json", outputs, durable=order.durable, indent=None)
     facts = {
@@ -180,49 +175,6 @@ def _call(
     }
     write_json(folder / MARKER, facts, durable=order.durable, indent=None)
     return facts, outputs
-
-
-def _checked(order: StepOrder, folder: Path, returned: Any) -> dict[str, Any]:
-    """The outputs as they are stored. Raises SkillDefect for what breaks the output schema."""
-    from realitygap.inputs import validate
-
-    if not isinstance(returned, Mapping):
-        raise SkillDefect(f"skill '{order.skill}' returned {type(returned).__name__} in place of a mapping of outputs")
-    outputs = {
-        str(name): plain(value, str(name)) for name, value in returned.items() if value is not None or _admits_null(order, str(name))
-    }
-    try:
-        validate(outputs, order.output_schema, "output")
-        return store_outputs(folder, outputs, order.output_schema, order.inputs, strict=order.effects != "workspace")
-    except (InputError, StrayPath) as error:
-        raise SkillDefect(f"skill '{order.skill}': {getattr(error, 'message', error)}") from None
-
-
-def plain(value: Any, name: str) -> Any:
-    """A value as JSON has it: arrays become lists, paths texts. Raises SkillDefect for what JSON cannot hold, not-a-number included."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Mapping):
-        return {str(key): part if type(part) in _PLAIN else plain(part, f"{name}.{key}") for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [part if type(part) in _PLAIN else plain(part, f"{name}[{index}]") for index, part in enumerate(value)]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist(), name)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise SkillDefect(f"output '{name}' is {value}, which is not a number that JSON can hold")
-        return float(value)
-    raise SkillDefect(f"output '{name}' is of type {type(value).__name__}, which JSON cannot hold")
-
-
-def _admits_null(order: StepOrder, name: str) -> bool:
-    from realitygap.inputs import properties_of, types_of
-
-    return "null" in types_of(properties_of(order.output_schema).get(name, {}))
 
 
 @contextlib.contextmanager
@@ -254,8 +206,6 @@ def _share_metrics(checkpoint: Path, folder: Path) -> None:
 
 def _tidy_metrics(folder: Path) -> None:
     """Keeps the last row of each name and step, since an attempt that goes on from a checkpoint writes some again."""
-    import json
-
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return

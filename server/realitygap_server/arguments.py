@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from realitygap.validator import validator
+from realitygap.validator import fits, validator
 
 MOST_ERRORS = 8
 """Errors, and unknown names, that are named in one answer."""
@@ -20,6 +20,8 @@ _SHOWN = 120
 
 def problems(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """What is wrong with the arguments, one line each; empty if nothing is."""
+    if fits(arguments, schema):
+        return []
     found = list(islice(validator(schema).iter_errors(dict(arguments)), MOST_COUNTED))
     found.sort(key=lambda error: [str(part) for part in error.absolute_path])
     lines = [_line(error) for error in found[:MOST_ERRORS]]

@@ -215,7 +215,7 @@ class Handles:
         if status.state == "running":
             return handle(status, self.tools)
         offered = None if self.offered is None else {*self.offered(), *self.tools}
-        answer = outcome(await self.jobs.result(run_id), status, self.jobs.registry, offered)
+        answer = outcome(status.result or await self.jobs.result(run_id), status, self.jobs.registry, offered)
         if not keep:
             await self.jobs.remove_refused(run_id)
         return answer

@@ -59,7 +59,7 @@ class Services:
 
 def links_to_dependencies(folder: Path) -> None:
     """What a fresh environment would download, linked from the running one: what the base install needs, and what builds it."""
-    waiting, seen = ["click", "jsonschema", "pluggy", "pyyaml", "hatchling"], set()
+    waiting, seen = ["click", "jsonschema", "jsonschema-rs", "pluggy", "pyyaml", "hatchling"], set()
     folder.mkdir()
     while waiting:
         name = waiting.pop()

@@ -19,7 +19,7 @@ from realitygap.execution import step_seed
 from realitygap.plan import Plan
 from realitygap.protocol import Channel
 from realitygap.references import ABSENT, Malformed, parse_reference, substitute
-from realitygap.worker import SkillDefect, explain, plain
+from realitygap.worker import explain
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", ".", "a\0b"])
@@ -130,12 +130,3 @@ def test_an_exception_with_where_and_hint_is_bad_input_and_any_other_a_crash() -
     assert explain(Foreign("no")) == {"kind": "input", "message": "no", "where": "/joints/0", "hint": "do that"}
     assert explain(KeyError("x"))["kind"] == "crash"
     assert explain(OSError(28, "No space left"))["kind"] == "disk"
-
-
-def test_outputs_become_plain_json() -> None:
-    numpy = pytest.importorskip("numpy")
-    value = {"a": numpy.float32(0.5), "b": numpy.arange(2), "c": Path("x"), "d": (1, True, None)}
-    assert plain(value, "out") == {"a": 0.5, "b": [0, 1], "c": "x", "d": [1, True, None]}
-    for bad in (float("inf"), numpy.array([numpy.nan]), object()):
-        with pytest.raises(SkillDefect, match="out"):
-            plain(bad, "out")

@@ -39,6 +39,18 @@ def test_an_index_that_is_a_folder_is_told_with_its_place_and_nothing_is_left(be
     assert bench.json("run", "noisy")["status"] == "done"
 
 
+def test_a_run_whose_row_is_not_renewed_yet_is_listed_as_its_folder_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path))
+    store, about = RunStore(), {"id": "one", "skill": "noisy", "created": 1.0, "seed": 0}
+    store.folder("one").mkdir(parents=True)
+    (store.folder("one") / "run.json").write_text(json.dumps(about))
+    store.index.put_run({**about, "state": "running"})
+    error = {"message": "no luck", "where": None, "hint": None}
+    (store.folder("one") / "result.json").write_text(json.dumps(result_document("one", "noisy", "failed", seconds=2.5, error=error)))
+    (listed,) = store.list()
+    assert (listed.state, listed.seconds, listed.message) == ("failed", 2.5, "no luck")
+
+
 @pytest.mark.parametrize("name", ["run.json", "result.json"])
 @pytest.mark.parametrize("damage", ["", '{"status": "do', "[]", "{}", '{"status": 1, "skill": 2}', "[" * 5000])
 def test_a_damaged_file_of_a_run_is_named_and_the_other_runs_are_listed(

@@ -248,7 +248,7 @@ def test_isolation_hides_by_default_shows_what_is_asked_for_and_gives_the_settin
 
 def test_nothing_is_a_pytest_plugin_unless_asked_and_importing_it_is_light() -> None:
     assert not [one for one in entry_points(group="pytest11") if "realitygap" in one.value]
-    heavy = {"yaml", "jsonschema", "click", "pluggy", "numpy", "jax", "mujoco"}
+    heavy = {"yaml", "jsonschema", "jsonschema_rs", "click", "pluggy", "numpy", "jax", "mujoco"}
     code = f"import realitygap.testing, sys; print(sorted({heavy!r} & set(sys.modules) - before))"
     # pytest brings pluggy itself.
     code = f"import sys, pytest; before = set(sys.modules); {code}"
