@@ -99,9 +99,13 @@ class BatchFunctions:
 
     def blank(self, start: tuple[Start, Array], bank: Paths, slots: tuple[int, int]) -> Episode:
         """Episodes of zeros, of the kind that begins with `start`."""
-        count, model = len(start[0].plant), self._model
-        packed = np.zeros((count, 1 + model.nq + model.nv + model.na + model.nu + model.nsensordata), np.float32)
-        shapes = jax.eval_shape(lambda start, bank: self._begin(start, bank, self._unpacked(packed), slots), start, bank)
+        model = self._model
+        width = 1 + model.nq + model.nv + model.na + model.nu + model.nsensordata
+
+        def begin(start: tuple[Start, Array], bank: Paths) -> Episode:
+            return self._begin(start, bank, self._unpacked(jnp.zeros((len(start[0].plant), width))), slots)
+
+        shapes = jax.eval_shape(begin, start, bank)
         zeros: Episode = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
         return zeros
 
