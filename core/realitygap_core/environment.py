@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from realitygap_core import delay
 from realitygap_core.actuation import Actuation
 from realitygap_core.bank import Bank, Drawer
-from realitygap_core.batch import BatchFunctions, Policy, packed, select, slots
+from realitygap_core.batch import BatchFunctions, Policy, packed, select
 from realitygap_core.engines.mujoco import MujocoEngine, cores
 from realitygap_core.episode import Episode, Outcome, Start
 from realitygap_core.errors import CoreError
@@ -158,16 +158,17 @@ class Environment:
         if self.pure:
             action_bn, extra = policy(state.episode.observation, *arguments)
             return *self._pure_step(state, action_bn), extra
-        episode, ctrl_bsu, extra = self._batch.acted(policy, state.episode, bank.paths, arguments)
+        changes, ctrl_bsu, extra = self._batch.acted(policy, state.episode, bank.paths, arguments)
+        episode = state.episode.replace(**changes)
         physics = self._actuation.step(self._engine, self._models(state), state.physics, episode, ctrl_bsu)
-        episode, outcome, next_key_b = self._batch.ended(episode, bank.paths, packed(physics))
+        changes, outcome, next_key_b = self._batch.ended(episode, bank.paths, packed(physics))
+        episode = episode.replace(**changes)
         transition = _transition(episode.observation, episode.observation, outcome)
         done_b = np.asarray(outcome.terminated) | np.asarray(outcome.truncated)
         if done_b.any():
             start = self._batch.start(next_key_b, bank.paths, episode.curricula)
             physics = self._settle_some(start, physics, np.flatnonzero(done_b))
-            fresh = self._batch.begun(start, bank.paths, packed(physics), slots=slots(episode))
-            episode = self._batch.chosen(done_b, fresh, episode)
+            episode = self._batch.anew(episode, start, bank.paths, packed(physics), done_b)
             transition = transition._replace(observation=episode.observation)
         return EnvState(physics=physics, episode=episode, bank=bank), transition, extra
 
@@ -302,8 +303,8 @@ class Environment:
         parts = []
         for start in starts:
             physics = self._settle_on_host(start, np.arange(size))
-            episode = self._batch.begun(start, bank.paths, packed(physics), slots=capacity)
-            parts.append((physics, self._batch.chosen(np.ones(size, bool), episode, episode)))
+            blank = self._batch.blank(start, bank.paths, capacity)
+            parts.append((physics, self._batch.anew(blank, start, bank.paths, packed(physics), np.ones(size, bool))))
         if len(parts) == 1:
             return parts[0]
         return jax.tree.map(lambda *x: np.concatenate(x), *(part[0] for part in parts)), self._concatenated([part[1] for part in parts])

@@ -317,6 +317,8 @@ class EpisodeFunctions:
 
     def _disturbances(self, episode: Episode, view: View, key: Array) -> tuple[Array, Array, dict[str, Any]]:
         """What events do in the next control step."""
+        if not self.task.events:
+            return episode.kick, episode.push, episode.events
         kick, push, carries = jnp.zeros_like(episode.kick), jnp.zeros_like(episode.push), {}
         for number, entry in enumerate(self.task.events):
             strength = jnp.asarray(self._factor(entry.curriculum, episode.curricula), jnp.float32)

@@ -21,6 +21,7 @@ import numpy as np
 from mujoco import rollout
 from numpy.typing import NDArray
 
+from realitygap_core import stopwatches
 from realitygap_core.command_timing import Command
 from realitygap_core.errors import CoreError
 from realitygap_core.observed import Observed, observed_channels
@@ -157,6 +158,7 @@ class Replay:
             raise CoreError("plants with and without free centres of mass cannot run in one batch", hint="simulate them one by one")
         shifts = np.zeros((len(plants), len(self.segments), self.robot.model.nq)) if start_shifts is None else start_shifts
         out = {item.name: np.empty((len(plants), len(layout.real))) for item, layout in zip(self.observed, self._samples, strict=True)}
+        stopwatches.switch_off()
         with _stateless(plants), rollout.Rollout(nthread=self.threads) as pool:
             datas = [mujoco.MjData(plants[0].model) for _ in range(self.threads)]
             for group in self._groups:

@@ -132,6 +132,30 @@ def test_a_simulation_that_breaks_down_shows_as_nan_and_leaves_its_neighbours_al
     engine.close()
 
 
+def test_steps_read_no_clock_unless_somebody_has_set_one() -> None:
+    model = compiled("pendulum").model
+    data = mujoco.MjData(model)
+    total = mujoco.mjtTimer.mjTIMER_STEP
+
+    def timed() -> float:
+        mujoco.mj_resetData(model, data)
+        mujoco.mj_step(model, data)
+        return float(data.timer[total].duration)
+
+    own = iter(range(10**6))
+    try:
+        mujoco.set_mjcb_time(None)  # the package's clock
+        assert timed() > 0
+        MujocoEngine(model, threads=1).close()
+        assert timed() == 0
+        mujoco.set_mjcb_time(lambda: float(next(own)))
+        MujocoEngine(model, threads=1).close()
+        assert timed() > 0
+    finally:
+        mujoco.set_mjcb_time(None)
+        MujocoEngine(model, threads=1).close()
+
+
 def test_auto_takes_c_on_a_cpu_and_mjx_on_an_accelerator_and_says_why() -> None:
     model = compiled("pendulum").model
     on_cpu, on_gpu = engines.choose("auto", model, device="cpu"), engines.choose("auto", model, device="gpu")

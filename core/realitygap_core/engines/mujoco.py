@@ -11,6 +11,7 @@ import numpy as np
 from mujoco import rollout
 from numpy.typing import NDArray
 
+from realitygap_core import stopwatches
 from realitygap_core.applied import Applied
 from realitygap_core.state import PhysicsState
 
@@ -29,6 +30,7 @@ class MujocoEngine:
 
     def __init__(self, model: mujoco.MjModel, *, threads: int | None = None) -> None:
         """`threads` workers, as many as this process may use cores by default. With one, the calling thread does the work."""
+        stopwatches.switch_off()
         count = threads or cores()
         self.model = model
         self._pool = rollout.Rollout(nthread=0 if count == 1 else count)
