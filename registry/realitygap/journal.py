@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from realitygap.errors import RunFailed
 from realitygap.run_index import RunIndex
 from realitygap.workspace import read_object, write_json
 
@@ -73,5 +74,5 @@ class Journal:
     def record(self, document: Mapping[str, Any]) -> None:
         """The row of a run that has ended. The folder is the truth: where the row cannot be written, the folder is asked."""
         message = (document["error"] or {}).get("message")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RunFailed):
             self.index.put_run({**self.about, "state": document["status"], "seconds": document["seconds"], "message": message})

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from realitygap import checkpoints
-from realitygap.errors import Explained, InputError, RunFailed, unknown
+from realitygap.errors import InputError, RunFailed, unknown
 from realitygap.plan import Plan
 from realitygap.run_index import RunIndex
 from realitygap.run_status import (
@@ -136,11 +136,11 @@ class RunStore:
                 about["owner"] = plan.options.owner
             write_json(folder / "run.json", about, durable=plan.durable)
             self.index.put_run({**about, "state": "running"})
-        except (OSError, Explained) as error:
+        except BaseException as error:
             if descriptor is not None:
                 os.close(descriptor)
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, Explained):
+            if not isinstance(error, OSError):
                 raise
             raise RunFailed(f"cannot write the run folder: {error.strerror or error}", where=str(folder)) from None
         return run_id, descriptor

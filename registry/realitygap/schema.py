@@ -14,7 +14,7 @@ from typing import Any, Literal
 from realitygap.document import Document, join, load
 from realitygap.errors import nearest
 from realitygap.findings import Finding
-from realitygap.validator import fits, quick
+from realitygap.validator import admits, fits, quick
 
 Kind = Literal["skill", "pipeline", "plugin", "task", "domain", "mapping", "rules"]
 KINDS: tuple[Kind, ...] = ("skill", "pipeline", "plugin", "task", "domain", "mapping")
@@ -118,10 +118,7 @@ def _published() -> Any:
 
 def _fits(value: Any, kind: Kind) -> bool:
     """Whether a document surely fits its schema."""
-    try:
-        return bool(_quick(kind).is_valid(value))
-    except ValueError:
-        return False
+    return admits(value, lambda: _quick(kind))
 
 
 @lru_cache

@@ -73,7 +73,7 @@ class Supervisor:
         self._wake_out.setblocking(False)
 
     def run(self) -> None:
-        """All of it, but the page where the workers stay. Raises only what keeps the result from being written."""
+        """All of it, but what `conclude` does where the workers stay. Raises only what keeps the result from being written."""
         signal.set_wakeup_fd(self._wake_out.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)

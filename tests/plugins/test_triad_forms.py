@@ -364,6 +364,9 @@ def test_lines_are_counted_as_an_editor_does() -> None:
                 "a",
                 "9999999",
                 "±",
+                "\u00a0",
+                "\t",
+                "-\u00a01",
                 "`",
                 "**",
                 "# ",
@@ -403,3 +406,11 @@ def test_what_stands_between_marks_of_a_generator_is_injected() -> None:
 def test_importing_the_readers_compiles_no_pattern(module):
     # About eighty of them took a fifth of the time of a check of one folder, which needs a few.
     assert not [name for name, value in vars(module).items() if isinstance(value, re.Pattern)]
+
+
+@pytest.mark.parametrize("space", ["", " ", "\u00a0", "\u202f", "\t"])
+def test_any_space_may_stand_between_a_sign_and_its_number(space: str) -> None:
+    text = Text(f"**Trit**: −{space}1\n\na (−{space}1) ⊗ b (+{space}1) ⊗ c (0) = 0\n\n(+1) + (0) = -{space}1 mod 3\n")
+    assert [one.trit for one in body_trits(text)] == [-1]
+    named, anonymous = find_claims(text, path="x.md")
+    assert (judge(named, {}).arithmetic, judge(anonymous, {}).truth) == ("balanced", "false")

@@ -14,8 +14,10 @@ import pytest
 from workbench import Bench, until, waiting_pid
 
 from realitygap.cli.execute import execute
+from realitygap.journal import Journal
 from realitygap.run_status import result_document
 from realitygap.run_store import RunStore
+from realitygap.runs import plan_run
 from realitygap.workspace import lock
 
 
@@ -49,6 +51,27 @@ def test_a_run_whose_row_is_not_renewed_yet_is_listed_as_its_folder_says(tmp_pat
     (store.folder("one") / "result.json").write_text(json.dumps(result_document("one", "noisy", "failed", seconds=2.5, error=error)))
     (listed,) = store.list()
     assert (listed.state, listed.seconds, listed.message) == ("failed", 2.5, "no luck")
+
+
+def test_a_run_ends_well_where_its_row_cannot_be_written_any_more(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"id": "one", "skill": "noisy", "created": 1.0, "seed": 0}))
+    journal = Journal(folder, tmp_path)
+    (tmp_path / "index.sqlite").mkdir()
+    document = result_document("one", "noisy", "done")
+    journal.ended(document, {"exit_code": 0})
+    journal.record(document)
+    assert json.loads((folder / "result.json").read_text())["status"] == "done"
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path))
+    plan = plan_run("check-triads", {})
+    monkeypatch.setattr(type(plan), "to_json", lambda self: {"inputs": object()})
+    with pytest.raises(TypeError):
+        RunStore().create(plan)
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["run.json", "result.json"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,12 @@ from realitygap.schema import Kind
 from realitygap.validator import fits, validator
 
 SCHEMAS = [one for skill in Registry.discover().skills.values() for one in (skill.input_schema, skill.output_schema)]
+
+
+class Color(StrEnum):
+    RED = "red"
+
+
 TEXTS = st.text(max_size=6) | st.sampled_from(["auto", "abc\n", "a", "1e3"])
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats() | st.sampled_from([0.0, 1.0, 0.3])
 VALUES = st.recursive(
@@ -59,11 +68,46 @@ def test_what_the_quick_one_admits_the_thorough_one_does(schema: dict[str, Any],
     assert not fits(value, schema) or validator(schema).is_valid(value)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.sampled_from(SCHEMAS), st.data())
-def test_so_it_is_for_the_schemas_of_the_skills(schema: dict[str, Any], data: st.DataObject) -> None:
-    value = data.draw(st.dictionaries(st.sampled_from(sorted(schema.get("properties", {})) or ["x"]), VALUES, max_size=4))
-    assert not fits(value, schema) or validator(schema).is_valid(value)
+def near(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values of which a schema says something: its own words, those around its bounds, and any."""
+    words = [*schema.get("enum", ()), *(schema[name] for name in ("default", "const") if name in schema)]
+    bounds = [schema[name] for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if name in schema]
+    words += [bound + more for bound in bounds for more in (-1, 0, 0.5, 1)]
+    inner = [near(one) for name in ("anyOf", "oneOf") for one in schema.get(name, ())]
+    if isinstance(items := schema.get("items"), dict):
+        inner.append(st.lists(near(items), max_size=3))
+    return st.one_of(*([st.sampled_from(words)] if words else []), *inner, VALUES)
+
+
+PROPERTIES = [(name, part) for schema in SCHEMAS for name, part in schema.get("properties", {}).items()]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(PROPERTIES), st.data())
+def test_so_it_is_for_every_value_that_a_skill_takes_or_gives(named: tuple[str, dict[str, Any]], data: st.DataObject) -> None:
+    value = data.draw(near(named[1]))
+    assert not fits(value, named[1]) or validator(named[1]).is_valid(value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"maximum": 3}, float("inf")),
+        ({"anyOf": [{"const": "auto"}, {"minimum": 0}]}, float("-inf")),
+        ({"type": "array"}, ("a", "b")),
+        ({"type": "string"}, Color.RED),
+        ({"type": "integer"}, Decimal("1")),
+    ],
+)
+def test_what_is_no_json_is_not_admitted(schema: dict[str, Any], value: Any) -> None:
+    assert not fits(value, schema)
+
+
+def test_a_value_without_bottom_is_not_descended_into() -> None:
+    value: list[Any] = []
+    for _ in range(500_000):
+        value = [value]
+    assert not fits(value, {"type": "array", "items": {"$ref": "#"}})
 
 
 @pytest.mark.parametrize(
@@ -92,8 +136,16 @@ def test_one_is_one_point_zero_among_unique_items() -> None:
 
 
 def test_every_shipped_document_is_admitted_quickly_and_thoroughly() -> None:
+    kinds: dict[Kind, list[Path]] = {
+        "plugin": [one.manifest for one in Registry.discover().plugins.values() if one.manifest],
+        "task": [Path(place) for place in Registry.discover().assets["task"].values()],
+        "mapping": [Path(place) for place in Registry.discover().assets["mapping"].values()],
+    }
     for skill in Registry.discover().skills.values():
-        document = load(skill.directory / "skill.yaml")
-        kind: Kind = "pipeline" if skill.is_pipeline else "skill"
-        assert schemas._fits(document.data, kind)
-        assert not list(schemas._problems(document.data, schemas.schema_of(kind), document))
+        kinds.setdefault("pipeline" if skill.is_pipeline else "skill", []).append(skill.directory / "skill.yaml")
+    for kind, paths in kinds.items():
+        assert paths
+        for path in paths:
+            document = load(path)
+            assert schemas._fits(document.data, kind), path
+            assert not list(schemas._problems(document.data, schemas.schema_of(kind), document))

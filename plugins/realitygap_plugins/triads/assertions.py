@@ -6,11 +6,10 @@ import re
 from functools import lru_cache
 
 from realitygap_plugins.triads.claims import Assertion
-from realitygap_plugins.triads.notation import MINUS_SIGNS, read_trit
+from realitygap_plugins.triads.notation import MINUS_SIGNS, integer, read_trit
 from realitygap_plugins.triads.patterns import pattern
 
 DASH = f"[-{MINUS_SIGNS}]"
-_AS_ASCII = str.maketrans(dict.fromkeys(MINUS_SIGNS, "-"))
 
 _ARROW = r"(?:→|⇒|⟹|->|=>|=|,|;|:|#|—)"
 # At most this much is read of one number: what is longer is no sum of trits.
@@ -129,11 +128,6 @@ def _denies(one: Assertion) -> bool:
 def _verdict_mark(text: str, position: int) -> bool:
     """Whether `✓`, `✗` or their words stand here."""
     return bool(_AFFIRMED.match(text, position) or _DENIED.match(text, position))
-
-
-def integer(text: str) -> int:
-    """The number of a text such as `−1`, `+ 3`."""
-    return int(text.translate(_AS_ASCII).replace(" ", ""))
 
 
 def _calculation(text: str, value: int, end: int) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def _read_text(value: str) -> int:
         return trit
     residue = _RESIDUE.match(text)
     if residue:
-        return balanced_residue(int(residue.group(1).replace(" ", "")))
+        return balanced_residue(integer(residue.group(1)))
     number = _NUMBER.match(text)
     if not number:
         raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
@@ -74,7 +74,7 @@ def _read_text(value: str) -> int:
         raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
     if _LONGER.match(rest):
         raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
-    trit = _in_range(int(number.group(1).replace(" ", "")))
+    trit = _in_range(integer(number.group(1)))
     if any(int(other) != trit for other in _LEGEND.findall(rest)):
         raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
     label = _LABEL.match(rest)
@@ -82,6 +82,11 @@ def _read_text(value: str) -> int:
     if word in _WORDS and _WORDS[word] != trit:
         raise NotATrit(f"{_shown(value)}: the number says {trit}, the word says {_WORDS[word]}")
     return trit
+
+
+def integer(text: str) -> int:
+    """The number of a text such as `−1`, `+ 3`, whatever space is behind the sign."""
+    return int("".join(text.translate(_AS_ASCII).split()))
 
 
 def _shown(value: object) -> str:

@@ -19,6 +19,8 @@ class _Pattern:
         self._flags = flags
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what copies an object looks for such
+            raise AttributeError(name)
         found = getattr(re.compile(self._source, self._flags), name)
         setattr(self, name, found)
         return found

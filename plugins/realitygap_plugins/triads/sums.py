@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from realitygap_plugins.triads.assertions import DASH, integer, read_assertions
+from realitygap_plugins.triads.assertions import DASH, read_assertions
 from realitygap_plugins.triads.claims import Member
 from realitygap_plugins.triads.members import RawClaim
+from realitygap_plugins.triads.notation import integer
 from realitygap_plugins.triads.patterns import pattern
 
 MAX_MEMBERS = 1000
