@@ -171,7 +171,7 @@ def snippet(text: str, span: Span) -> list[str]:
 def underlined(line: str, span: Span) -> list[str]:
     """As `snippet`, of the line itself."""
     # A tab is one character to the reader and many on the screen; the rest could drive the terminal.
-    shown, offset = "".join(character if character.isprintable() else " " for character in line), 0
+    shown, offset = line if line.isprintable() else "".join(one if one.isprintable() else " " for one in line), 0
     if len(shown) > 120:
         offset = max(0, span.column - 60)
         shown = shown[offset : offset + 120]

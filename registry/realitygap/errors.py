@@ -45,6 +45,8 @@ class Cancelled(Exception):
 
 def one_line(text: str) -> str:
     """A text as a terminal may show it: line breaks, control and invisible characters escaped."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() or character in "\xa0\u202f" else repr(character)[1:-1] for character in text)
 
 
