@@ -100,12 +100,9 @@ class BatchFunctions:
     def blank(self, start: tuple[Start, Array], bank: Paths, slots: tuple[int, int]) -> Episode:
         """Episodes of zeros, of the kind that begins with `start`."""
         model = self._model
-        width = 1 + model.nq + model.nv + model.na + model.nu + model.nsensordata
-
-        def begin(start: tuple[Start, Array], bank: Paths) -> Episode:
-            return self._begin(start, bank, self._unpacked(jnp.zeros((len(start[0].plant), width))), slots)
-
-        shapes = jax.eval_shape(begin, start, bank)
+        packed = np.zeros((len(start[0].plant), 1 + model.nq + model.nv + model.na + model.nu + model.nsensordata), np.float32)
+        # Asked of the compiled function, which remembers what it was asked.
+        shapes = self.begin.eval_shape(start, bank, jax.eval_shape(self._unpacked, packed), slots=slots)  # type: ignore[no-untyped-call]
         zeros: Episode = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
         return zeros
 
@@ -122,9 +119,14 @@ class BatchFunctions:
 
 
 def _changes(before: Episode, after: Episode) -> Changes:
-    """The fields of `after` that are not those of `before`: to give back the others too would cost a compiled call as much as they do."""
+    """The fields of `after` that are not those of `before`: to give back the others too would cost a compiled call as much as they do.
+
+    Their types are made strong, as those of a beginning are: one that a term gives as a Python number would compile every call anew.
+    """
     fields = {field.name: getattr(after, field.name) for field in dataclasses.fields(Episode)}
-    return {name: value for name, value in fields.items() if value is not getattr(before, name)}
+    changed = {name: value for name, value in fields.items() if value is not getattr(before, name)}
+    strong: Changes = jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), changed)
+    return strong
 
 
 def slots(episode: Episode) -> tuple[int, int]:

@@ -11,12 +11,12 @@ import mujoco
 def switch_off() -> None:
     """Puts C's default back: no stopwatch, so `MjData.timer` counts calls but no time, in the whole process.
 
-    Stays as it is where somebody has set a clock of their own (`mujoco.set_mjcb_time`), or where the library does not show the variable.
-    `mujoco.set_mjcb_time(None)` switches them on again.
+    Stays as it is where somebody has set a clock of their own (`mujoco.set_mjcb_time`; one that native code has set is not seen), or where
+    the library does not show the variable. `mujoco.set_mjcb_time(None)` switches them on again.
     """
-    if mujoco.get_mjcb_time() is not None:
-        return
     try:
+        if mujoco.get_mjcb_time() is not None:
+            return
         clock = ctypes.c_void_p.in_dll(ctypes.CDLL(mujoco._callbacks.__file__), "mjcb_time")
     except (AttributeError, OSError, ValueError):
         return

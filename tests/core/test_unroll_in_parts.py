@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 from taskbench import compiled
 
@@ -14,6 +16,8 @@ from realitygap_core.ppo.networks import NetworkConfig
 from realitygap_core.ppo.rollout import Tally, Unroller
 from realitygap_core.ppo.train import train
 from realitygap_core.ppo.update import PPOConfig, init_learner
+from realitygap_core.task_entries import RewardEntry
+from realitygap_core.terms.term import Reward, View
 
 SMALL = PPOConfig(env_steps=256 * 8 * 3, unroll=8, epochs=1, minibatches=4, network=NetworkConfig(actor_hidden=(8,), critic_hidden=(8,)))
 
@@ -53,3 +57,28 @@ def test_an_end_of_an_episode_compiles_nothing_that_the_first_walk_had_not(caplo
     assert ended_at == [False, True, False]
     assert compiled_at[0]
     assert compiled_at[1:] == [[], []]
+
+
+def test_a_step_is_compiled_once_also_with_a_term_whose_carry_is_a_python_number(caplog: pytest.LogCaptureFixture) -> None:
+    def compute(view: View, carry: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return carry, jnp.where(view.physics.qpos[0] > 0, 1.0, 0.0)
+
+    task = compiled("pendulum-swingup", episode_s=0.1, success=None)
+    careless = RewardEntry(name="careless", weight=1.0, term=Reward(compute=compute, initial=lambda view: jnp.asarray(0.0)))
+    env = Environment(dataclasses.replace(task, rewards=(*task.rewards, careless)), num_envs=4, threads=1)
+    with caplog.at_level(logging.DEBUG, logger="jax._src.dispatch"):
+        state = env.reset(jax.random.PRNGKey(0))
+        for _ in range(task.episode_steps + 2):
+            state, _ = env.step(state, jnp.zeros((4, env.action_size)))
+    made = re.findall(r"XLA compilation of jit\((_acted|_ended|_anew)\)", caplog.text)
+    assert sorted(made) == ["_acted", "_anew", "_ended"]
+    env.close()
+
+
+def test_a_second_reset_traces_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    env = Environment(compiled("pendulum-swingup"), num_envs=4, threads=1)
+    env.reset(jax.random.PRNGKey(0))
+    with caplog.at_level(logging.DEBUG, logger="jax._src.dispatch"):
+        env.reset(jax.random.PRNGKey(1))
+    assert not [line for line in caplog.messages if "tracing" in line and "begin" in line]
+    env.close()
