@@ -6,6 +6,7 @@ something else. So every attribute that may hold a path counts, also in a commen
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,14 +172,27 @@ def _named_by_document(file: Path, seen: set[Path]) -> Iterator[tuple[str, Path]
     for text in _texts(data):
         if not text.strip("/") or "\0" in text:
             continue
-        for path in {file.parent / part for part in _spellings(text)}:
-            if not _exists(path):
+        folder = file.parent.resolve()
+        for part in _spellings(text):
+            path = folder / part
+            if not _exists(path) and not _leads_elsewhere(folder, part):
                 continue
             yield text, path
             real = path.resolve()
             if real not in seen and real.is_file():
                 seen.add(real)
                 yield from _named_by(real, seen)
+
+
+def _leads_elsewhere(folder: Path, part: Path) -> bool:
+    """Whether a text can only be a path: one that climbs, goes through a link, or begins with a folder at the root of this machine, as the
+    name of a topic does not."""
+    if part.is_absolute():
+        return len(part.parts) > 2 and _exists(Path(*part.parts[:2]))
+    try:
+        return os.path.realpath(folder / part) != str(folder / part)
+    except ValueError:  # no name that a file could have
+        return False
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -98,6 +98,20 @@ def test_the_answer_does_not_tell_whether_something_is_there(admit: Callable[...
     assert (there.message, there.hint) == (gone.message, gone.hint)
 
 
+@pytest.mark.parametrize("text", ["../outside/{}", "{place}/outside/{}", "a/../../outside/{}", "link/{}", "file://{place}/outside/{}"])
+def test_the_answer_to_a_document_does_not_tell_whether_something_is_there(
+    place: Path, admit: Callable[..., dict[str, Any]], text: str
+) -> None:
+    (place / "workspace" / "a").mkdir()
+    (place / "workspace" / "link").symlink_to(place / "outside")
+    told = set()
+    for name in ("secret.xml", "secre2.xml"):
+        (place / "workspace" / "task.yaml").write_text(f'model: "{text.format(name, place=place)}"')
+        error = refused(admit, model="task.yaml")
+        told.add((error.message.replace(name, ""), error.hint))
+    assert len(told) == 1
+
+
 def test_names_are_not_decoded_a_second_time(admit: Callable[..., dict[str, Any]]) -> None:
     assert "no such file" in refused(admit, model="%2e%2e/outside/secret.xml").message
 
