@@ -161,7 +161,7 @@ def _canonical(skill: SkillPlan, inputs: Mapping[str, Any], plan: Plan, runs: Pa
         except OSError as error:
             raise InputError(f"input '{name}' cannot be read: {error.strerror}", where=text) from None
 
-    marked = map_paths(inputs, skill.input_schema, lambda _, text: _TOKEN + text)
+    marked = map_paths(inputs, skill.input_schema, lambda _, text, __: _TOKEN + text)
     return {name: restore(value, name) for name, value in sorted(marked.items())}
 
 

@@ -237,11 +237,11 @@ def validate(values: Mapping[str, Any], schema: Schema, kind: str) -> None:
     )
 
 
-def map_paths(values: Mapping[str, Any], schema: Schema, change: Callable[[str, str], str]) -> dict[str, Any]:
-    """The values with `change(name, text)` applied to every string whose schema has a path format."""
+def map_paths(values: Mapping[str, Any], schema: Schema, change: Callable[[str, str, Schema], str]) -> dict[str, Any]:
+    """The values with `change(name, text, schema)` applied to every string whose schema has a path format."""
     properties = properties_of(schema)
     return {
-        name: _map_paths(name, value, schema, lambda place, text, _: change(place, text)) if _names_paths(schema) else value
+        name: _map_paths(name, value, schema, change) if _names_paths(schema) else value
         for name, value, schema in ((name, value, properties.get(name, {})) for name, value in values.items())
     }
 

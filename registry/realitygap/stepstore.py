@@ -31,7 +31,7 @@ class StrayPath(ValueError):
 def store_outputs(folder: Path, outputs: Mapping[str, Any], schema: Schema, inputs: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
     """The outputs with their paths made relative. Raises StrayPath, where `strict`, for a path that leads elsewhere."""
 
-    def relative(name: str, text: str) -> str:
+    def relative(name: str, text: str, _: Schema) -> str:
         path = Path(text)
         absolute = path if path.is_absolute() else folder / "artifacts" / path
         if not absolute.exists():

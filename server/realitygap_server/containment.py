@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from realitygap.errors import InputError
-from realitygap.inputs import Assets, map_paths, prepare
+from realitygap.inputs import Assets, Schema, map_paths, prepare
 from realitygap.skill import Skill
 from realitygap_server.named_files import ARCHIVES, Unreadable, files_named_by
 
@@ -56,7 +56,7 @@ class Containment:
             return len(parts) >= 5 and (parts[0], parts[2], parts[4]) == ("runs", "steps", "artifacts")
         return real.is_relative_to(self.workspace) or any(real.is_relative_to(place) for place in self._shipped)
 
-    def _look_at_text(self, name: str, text: str) -> str:
+    def _look_at_text(self, name: str, text: str, _: Schema) -> str:
         if any(text in names for names in self.assets.values()):
             return text
         if "\0" in text:
@@ -70,20 +70,21 @@ class Containment:
             raise self._outside(f"input '{name}'")
         return text
 
-    def _look_at_file(self, name: str, text: str) -> str:
+    def _look_at_file(self, name: str, text: str, schema: Schema) -> str:
         path = Path(text)
         if any(text == place for names in self.assets.values() for place in names.values()):
             return text
         if not self.allows(path):
             raise self._outside(f"input '{name}'")
+        followed = schema.get("format") != "collection"
         if path.is_dir():
-            self._look_at_folder(path, name)
-        elif path.is_file() and not self._made(path):
+            self._look_at_folder(path, name, followed=followed)
+        elif followed and path.is_file() and not self._made(path):
             self._look_inside(path, name)
         return text
 
-    def _look_at_folder(self, root: Path, name: str) -> None:
-        """Its links, also those in hidden folders, which some skills search; and what its files name.
+    def _look_at_folder(self, root: Path, name: str, *, followed: bool) -> None:
+        """Its links, also those in hidden folders, which some skills search; and, where these are followed, what its files name.
 
         Of the workspace as a whole, which may be large, the files at its top are read, but for hidden ones: it may be a policy itself.
         """
@@ -100,7 +101,7 @@ class Containment:
                 one = place / entry
                 if one.is_symlink() and not self.allows(one) and not _is_interpreter(one):
                     raise self._outside(f"input '{name}': '{one.relative_to(root)}' in it")
-            for file in files:
+            for file in files if followed else ():
                 one = place / file
                 passed = whole and (place != root or file.startswith("."))
                 if passed or hidden or one.suffix.lower() in (*ARCHIVES, *_LOGS):

@@ -22,6 +22,7 @@ INPUTS = {
     "model": {"type": "string", "format": "model", "x-optional": True},
     "logs": {"type": "array", "items": {"type": "string", "format": "recording"}, "x-optional": True},
     "options": {"type": "object", "properties": {"file": {"type": "string", "format": "path"}}, "x-optional": True},
+    "skills": {"type": "string", "format": "collection", "x-optional": True},
     "target": {"type": "string", "format": "path", "x-new": True, "x-optional": True},
 }
 
@@ -284,6 +285,19 @@ def test_a_document_that_names_assets_topics_and_files_beside_it_is_read(place: 
     text = "model: qube\nrobot: robot.xml\ntopic: /joint_states\nunit: rad/s\nnote: see .. and /\n"
     (place / "workspace" / "task.yaml").write_text(text)
     assert admit(model="task.yaml")
+
+
+def test_a_collection_of_skills_is_read_whatever_its_texts_name(place: Path, admit: Callable[..., dict[str, Any]]) -> None:
+    guide = place / "workspace" / "skills" / "zig"
+    guide.mkdir(parents=True)
+    (guide / "SKILL.md").write_text('---\nname: zig\n---\nRun it with `file="/tmp/out.txt"` or `path: ../../../outside/secret.xml`.\n')
+    (guide / "notes.yaml").write_text("model: ../../../outside/secret.xml")
+    assert "leads out of the workspace" in refused(admit, model="skills").message
+    assert admit(skills="skills") == {"skills": str(guide.parent)}
+    assert admit(skills="skills/zig/SKILL.md") == {"skills": str(guide / "SKILL.md")}
+    (guide / "more").symlink_to(place / "outside")
+    assert "leads out of the workspace" in refused(admit, skills="skills").message
+    assert "leads out of the workspace" in refused(admit, skills="../outside").message
 
 
 def test_a_folder_with_a_link_that_leads_out_is_refused(place: Path, admit: Callable[..., dict[str, Any]]) -> None:
