@@ -5,7 +5,8 @@
 The peer runs in a virtual environment of its own, which is made once, at each of several numbers of environments, and the fastest counts.
 Both have the same model (that which the task compiles to), physics steps in a control step, network, samples in a rollout, epochs and
 minibatches. The returns are those of training, on its physics, each after as many steps as stand beside it: they are no comparison of what
-is learnt. Two updates of ours, which compile, and one of the peer are left out; our compilation is in `steps_per_second_with_compile`
+is learnt. `bare` is a loop with physics, networks and gradients alone (bare_loop.py): what is to be had here at all, whatever surrounds it.
+Two updates of ours, which compile, and one of the peer are left out; our compilation is in `steps_per_second_with_compile`
 of the kept results.
 """
 
@@ -21,6 +22,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
+from bare_loop import bare
 from common import compiled, keep, setting, trained
 
 TASKS = ("cartpole-swingup", "hopper-hop")
@@ -102,10 +104,12 @@ def main() -> None:
         mine = ours(name, given.env_steps)
         theirs = [peer(name, given.peer_steps, count, python) for count in PEER_ENVS]
         best = max(theirs, key=lambda run: run["steps_per_second"])
+        most = bare(name, compiled(name, engine="mujoco"), SETTING, NUM_ENVS, UNROLL)
         table[name] = {
             "ours": round(mine["steps_per_second"]),
             "peer": round(best["steps_per_second"]),
             "ratio": round(mine["steps_per_second"] / best["steps_per_second"], 2),
+            "bare": round(most),
             "return_ours": mine["return"],
             "return_ours_after_steps": given.env_steps,
             "return_peer": best["return"],
@@ -119,7 +123,7 @@ def main() -> None:
         print(json.dumps(table, indent=2))
         return
     for name, row in table.items():
-        print(f"{name}: {row['ours']} steps/s, peer {row['peer']} steps/s, {row['ratio']} times")
+        print(f"{name}: {row['ours']} steps/s, peer {row['peer']} steps/s, {row['ratio']} times; a bare loop {row['bare']}")
     print(f"written to {path}" if path else "not kept: only all tasks together are")
 
 
