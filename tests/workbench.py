@@ -187,6 +187,21 @@ def waiting_pid(bench: Bench) -> int:
     return int(found.split()[1])
 
 
+def endless(path: Path) -> Path:
+    """A file of a terabyte of zeros, which takes no room and minutes to read."""
+    path.touch()
+    os.truncate(path, 1 << 40)
+    return path
+
+
+def reads(pid: int, name: str) -> bool:
+    """Whether a process has a file of that name open."""
+    try:
+        return any(os.readlink(one).endswith(name) for one in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

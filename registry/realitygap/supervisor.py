@@ -11,7 +11,6 @@ import errno
 import os
 import selectors
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -33,6 +32,7 @@ from realitygap.protocol import StepOrder
 from realitygap.run_status import Ending, result_document
 from realitygap.step_places import StepPlaces
 from realitygap.stepstore import artifacts_of, is_intact, link_step, make_room, read_finished, read_step, set_aside
+from realitygap.stop_requests import Interrupted, StopRequests
 from realitygap.workspace import read_json, remove_folder, write_json
 
 _GRACE_S = 1.0
@@ -68,16 +68,12 @@ class Supervisor:
         self._document: dict[str, Any] | None = None
         """The result, until all that follows from it is written."""
         self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
+        self._requests = StopRequests(folder, stays=self.pool.keep)
 
     def run(self) -> None:
         """All of it, but what `conclude` does where the workers stay. Raises only what keeps the result from being written."""
-        signal.set_wakeup_fd(self._wake_out.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
-        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._requests.listen()
+        self._selector.register(self._requests, selectors.EVENT_READ, None)
         write_json(self.folder / "supervisor.json", {"pid": os.getpid(), "started": start_time(os.getpid())}, durable=self.plan.durable)
         self.journal.event("run-started", steps=len(list(self.plan.pipeline.leaves())), pid=os.getpid())
         self._look_for_stop()
@@ -105,7 +101,10 @@ class Supervisor:
     def _loop(self) -> None:
         while True:
             if self.stop_as is None:
-                self._start_ready()
+                try:
+                    self._start_ready()
+                except Interrupted:
+                    self._look_for_stop()
             if not self.running:
                 return
             self._wait()
@@ -135,15 +134,15 @@ class Supervisor:
         """Whether the result is there already, from an earlier attempt of this run or from the cache; then it is used."""
         target = self.steps.folder(instance)
         found = read_finished(target, instance.inputs)
-        if found is not None and is_intact(target, str(found[0].get("key"))):
+        if found is not None and self._is_intact(target, str(found[0].get("key"))):
             self._use(instance, *found)
             self.journal.event("step-done", **self._told(instance, found[0]))
             return True
         if not is_cacheable(instance.step.skill) or self.plan.is_fresh(instance.id):
             return False
-        key, _ = self.steps.key(instance)
+        key, _ = self._key(instance)
         for source in self.journal.index.steps_with_key(key):
-            if source == target or not is_intact(source, key):
+            if source == target or not self._is_intact(source, key):
                 continue
             try:
                 origin = {"run": self.folder.name, "step": instance.id, "finished": time.time(), "cached_from": source.parent.parent.name}
@@ -174,7 +173,7 @@ class Supervisor:
         self.scope.finish(instance, outputs)
 
     def _begin(self, instance: Instance) -> None:
-        key, parts = self.steps.key(instance)
+        key, parts = self._key(instance)
         folder = self.steps.folder(instance)
         attempt = set_aside(folder)
         write_json(folder / "key.json", {"key": key, "parts": parts}, durable=self.plan.durable, indent=None)
@@ -220,9 +219,8 @@ class Supervisor:
         for key, _ in self._selector.select(timeout):
             worker = key.data
             if worker is None:
-                with contextlib.suppress(BlockingIOError):
-                    self._wake_in.recv(1024)
-                self._look_for_stop(signalled=True)
+                self._requests.clear()
+                self._look_for_stop()
                 continue
             messages = worker.channel.receive()
             if messages is None:
@@ -294,13 +292,9 @@ class Supervisor:
 
     # Stopping
 
-    def _look_for_stop(self, *, signalled: bool = False) -> None:
-        request = read_json(self.folder / "stop.json")
-        # To a process that stays, a signal alone may be a late one for the run before.
-        signalled = signalled and not self.pool.keep
-        if self.stop_as is not None or not (signalled or isinstance(request, dict)):
-            return
-        self._stop(request.get("as", "interrupted") if isinstance(request, dict) else "interrupted")
+    def _look_for_stop(self) -> None:
+        if self.stop_as is None and (state := self._requests.state()) is not None:
+            self._stop(state)
 
     def _stop(self, state: str) -> None:
         self.stop_as = state
@@ -363,6 +357,14 @@ class Supervisor:
                 write_json(self.folder / "result.json", document, durable=self.plan.durable, indent=None)
 
     # Helpers
+
+    def _key(self, instance: Instance) -> tuple[str, dict[str, Any]]:
+        with self._requests.interrupting():  # a recording of many gigabytes is read for it
+            return self.steps.key(instance)
+
+    def _is_intact(self, folder: Path, key: str) -> bool:
+        with self._requests.interrupting():
+            return is_intact(folder, key)
 
     def _broken(self, error: Exception) -> None:
         """A fault of this program: the run fails, and its log says where."""

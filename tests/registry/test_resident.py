@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from workbench import endless, reads, until
 
 from realitygap import resident, runs
 from realitygap.discovery import Registry
@@ -23,7 +23,7 @@ from realitygap.fence import VARIABLE, started
 from realitygap.plan import Options
 from realitygap.resident import HEAVY_NICE, Residents
 from realitygap.runs import RunHandle
-from realitygap.workspace import is_locked
+from realitygap.workspace import is_locked, read_json
 
 CODE = """
 import os, subprocess, sys, time
@@ -58,6 +58,7 @@ cache: false
 extras: {extras}
 inputs:
   journal: {{type: string}}
+  log: {{type: string, format: path, x-optional: true}}
   wait_s: {{type: number, default: 0}}
   leave: {{type: string, default: ''}}
   crash: {{type: boolean, default: false}}
@@ -197,6 +198,16 @@ def test_a_cancelled_run_is_over_and_the_next_one_is_not_cancelled(lab: Lab) -> 
     assert lab.outputs()["version"] == 1
 
 
+def test_a_run_cancelled_while_its_inputs_are_read_is_over_and_the_next_one_is_not(lab: Lab, tmp_path: Path) -> None:
+    handle = lab.start(log=str(endless(tmp_path / "log.bin")))
+    about = until(lambda: read_json(handle.folder / "supervisor.json"))
+    until(lambda: reads(about["pid"], "log.bin"))
+    handle.cancel()
+    assert handle.wait(5).state == "cancelled"
+    assert not lab.journal.exists()
+    assert lab.outputs()["version"] == 1
+
+
 def test_a_signal_that_comes_after_its_run_has_ended_does_not_stop_the_next_one(lab: Lab) -> None:
     lab.outputs()
     (resident,) = lab.residents.idle("light")
@@ -304,10 +315,3 @@ def contents(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

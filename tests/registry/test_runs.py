@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from workbench import CODE, Bench, alive, until, waiting_pid
+from workbench import CODE, Bench, alive, endless, reads, until, waiting_pid
 
 from realitygap.run_index import RunIndex
 from realitygap.run_store import new_id
@@ -137,6 +137,26 @@ def test_cancel_stops_within_two_seconds_also_a_step_that_does_not_listen(bench:
     asked = next(event["t"] for event in events if event["event"] == "stop-requested")
     assert events[-1]["event"] == "run-ended"
     assert events[-1]["t"] - asked < 2.0
+
+
+def test_cancel_stops_a_run_that_still_reads_its_inputs(bench: Bench) -> None:
+    client = bench.start("run", "add", *bench.given(a=1, before=endless(bench.root / "log.bin")), "--json")
+
+    def owner() -> int | None:
+        """The supervisor, once it reads the file."""
+        found = [read_json(folder / "supervisor.json") for folder in bench.folders()]
+        return next((one["pid"] for one in found if one and reads(one["pid"], "log.bin")), None)
+
+    until(owner)
+    out, _ = bench.run("runs", "cancel", "last")
+    assert out.split()[1] == "cancelled"
+    document = json.loads(client.communicate(timeout=30)[0])
+    assert (client.returncode, document["status"]) == (130, "cancelled")
+    assert bench.lines() == []
+    client = bench.start("runs", "resume", document["run"], "--json")
+    os.kill(until(owner), signal.SIGTERM)  # of a shutdown: nobody has said why
+    document = json.loads(client.communicate(timeout=30)[0])
+    assert (client.returncode, document["status"]) == (130, "interrupted")
 
 
 def test_ctrl_c_interrupts_the_run_and_it_can_be_resumed(bench: Bench) -> None:
