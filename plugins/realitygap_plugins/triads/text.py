@@ -111,9 +111,9 @@ class Text:
                 ends.append(number + self.text.count("\n", match.start(), closed))
         return begins, ends
 
-    def lines_with(self, *marks: Mark, where: Callable[[str, int, int], bool] | None = None) -> list[int]:
-        """Numbers of the lines that hold one of the marks, in order; of these only the ones from whose start to whose end in the text
-        `where` is true."""
+    def lines_with(self, *marks: Mark, where: Callable[[str, int, int], bool] | None = None) -> dict[int, int]:
+        """Numbers of the lines that hold one of the marks, in order, each with a position in that line; of these only the ones from whose
+        start to whose end in the text `where` is true."""
         text = self.text
         positions: list[int] = []
         for mark in marks:
@@ -128,15 +128,14 @@ class Text:
                 at = _find(text, mark, end) if end >= 0 else -1
         return self.numbers(positions if where is None else [at for at in positions if where(text, *line_around(text, at))])
 
-    def numbers(self, positions: list[int]) -> list[int]:
-        """The lines of these positions, each once, in order."""
+    def numbers(self, positions: list[int]) -> dict[int, int]:
+        """The lines of these positions, each once, in order, with the last position in it."""
         count, number, last = self.text.count, 1, 0
-        found: dict[int, None] = {}
+        found: dict[int, int] = {}
         for position in sorted(positions):
             number += count("\n", last, position)
-            last = position
-            found[number] = None
-        return list(found)
+            last = found[number] = position
+        return found
 
     @cached_property
     def _surroundings(self) -> tuple[list[int], list[Surroundings]]:
