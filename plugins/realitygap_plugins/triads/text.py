@@ -27,7 +27,8 @@ _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _UNDERLINE = re.compile(r"(?:={3,}|-{3,})[ \t]*\Z")
 _TITLE = re.compile(r"\s{0,3}(?![-+*>|]\s|[>|#`~]|<!--|[0-9]{1,3}[.)]\s)\S.*")
 """A paragraph of one line, which a line below makes a heading."""
-_STRUCTURE = frozenset("#=-`~<")
+_FENCE = frozenset("`~")
+_STRUCTURE = _FENCE | frozenset("#=-<")
 """What a line begins with, also in a quotation, that may be a heading, underline one, or begin or end a fence or a generated block."""
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _COMMENT = re.compile(r"^[ \t]{0,3}<!--", re.MULTILINE)
@@ -146,12 +147,13 @@ class Text:
         # The line that ends the frontmatter underlines no heading.
         body = self.text.find("\n---", 3) + 1 if self.text.startswith("---\n") else 0
         head = self.text.count("\n", 0, body) + 1 if body else 0
+        marks = _STRUCTURE
         for number, line in enumerate(self.lines, 1):
             mark = line.lstrip(" \t>")[:1]
-            if mark not in _STRUCTURE or (mark == "-" and number <= head):
+            if mark not in marks or (mark == "-" and number <= head):
                 continue
             line, before = line[:MAX_LINE], states[-1]
-            if mark in ("`", "~"):
+            if mark in _FENCE:
                 after = fence_after(line, fence)
                 if after and not fence:
                     language = line.partition(after)[2].strip().lower()
@@ -160,9 +162,7 @@ class Text:
                 elif fence and not after:
                     starts.append(number + 1)
                     states.append(states[-2])  # as before the fence
-                fence = after
-            elif fence:
-                continue
+                fence, marks = after, _FENCE if after else _STRUCTURE
             elif mark == "<":
                 if match := _GENERATED.match(line):
                     generated = match["edge"].upper() == "BEGIN"
