@@ -141,7 +141,7 @@ def parse(text: str | bytes, path: str | os.PathLike[str] | None = None) -> Docu
 
     Raises `LocatedError`.
     """
-    file = Path(path) if path is not None else None
+    file = path if path is None or isinstance(path, Path) else Path(path)
     if len(text) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1024**2} MiB, which no document needs", where=shown_path(file) if file else None)
     string = _decode(text, file) if isinstance(text, bytes) else text

@@ -20,6 +20,7 @@ from realitygap.sources import read_plain
 KEYS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|/")
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def _body(guide: Guide) -> Iterator[Finding]:
             severity="warning",
             hint="move details to references/",
         )
-    if "](" not in body:
+    # Most guides link to addresses only, so that it does not matter what is fenced.
+    if all(_ELSEWHERE.match(link[1]) for link in _LINK.finditer(body)):
         return
     fence = ""
     for number, line in enumerate(body.split("\n")):
@@ -165,7 +167,7 @@ def _body(guide: Guide) -> Iterator[Finding]:
             continue
         for link in _LINK.finditer(line):
             target = link[1]
-            if re.match(r"[a-z][a-z0-9+.-]*:|/", target) or (guide.path.parent / target).exists():
+            if _ELSEWHERE.match(target) or (guide.path.parent / target).exists():
                 continue
             yield Finding(
                 rule="RG308",

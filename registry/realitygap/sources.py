@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -73,12 +74,13 @@ def lines_of(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def source_lines(path: str) -> tuple[str, ...]:
-    """The lines of a file. Findings come ordered by file, so that few are kept."""
-    return tuple(lines_of(source_text(path)))
+def source_lines(path: str) -> tuple[bytes, ...]:
+    """The lines of a file, of which few are shown. Findings come ordered by file, so that few files are kept."""
+    raw = source_bytes(path).removeprefix(codecs.BOM_UTF8)
+    return tuple(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"))
 
 
 def source_line(path: str, number: int) -> str:
     """One line, from 1; empty where the file has none."""
     lines = source_lines(path) if path else ()
-    return lines[number - 1] if 1 <= number <= len(lines) else ""
+    return lines[number - 1].decode("utf-8", errors="replace") if 1 <= number <= len(lines) else ""

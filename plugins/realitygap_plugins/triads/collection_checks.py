@@ -32,17 +32,19 @@ def read_paths(paths: Sequence[Path], manifests: Mapping[Path, str]) -> Collecti
     """
     spellings = Spellings(manifests)
     # Without another spelling every folder is called as it was found.
-    called = spellings.first if manifests or len(paths) > 1 else Path
+    called = spellings.first if manifests or len(paths) > 1 else None
     folders: dict[Path, Sequence[str]] = dict.fromkeys(manifests, ())
     documents: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             found, others = survey(path)
-            alone = {folder: names for one, names in found.items() if (folder := called(one)) not in manifests}
-            folders |= alone
-            if alone:
-                documents |= {called(one.parent) / one.name: None for one in others}
-        elif path.name.lower() == "skill.md" and (folder := called(path.parent)) not in manifests:
+            if called:
+                found = {folder: names for one, names in found.items() if (folder := called(one)) not in manifests}
+                others = [called(one.parent) / one.name for one in others]
+            folders |= found
+            if found:
+                documents |= dict.fromkeys(others)
+        elif path.name.lower() == "skill.md" and (folder := called(path.parent) if called else path.parent) not in manifests:
             folders[folder] = ()
     return collect(folders, documents, manifests) if folders else None
 

@@ -11,7 +11,7 @@ from realitygap_plugins.triads.claims import Assertion, Member
 from realitygap_plugins.triads.notation import SYMBOLS, NotATrit, read_trit
 from realitygap_plugins.triads.patterns import pattern
 
-_ROUND = "⊕⊖○⊙◯"
+ROUND = "⊕⊖○⊙◯"
 _PLUS = "+\uff0b"
 # A name has a letter, so that the 9 of `9(+1)` is none. No dot or colon at its end.
 # Every repetition is bounded, so that no line makes the search go back and forth for long.
@@ -19,16 +19,18 @@ _NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]{0,40}[^\W\d_])[\w@](?:[\w.:@/#-]{0,120}\w)?"
 _QUOTE = r"[*`]{0,4}"
 _PLACEHOLDER = r"\[[^\]\[\n|]{1,60}\](?!\()"
 _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
-_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{_ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
+_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
 _NUMBER = rf"(?:[{_PLUS}±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])"
-_STATED = rf"\(\s*(?P<trit>[{_PLUS}{_ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
+_STATED = rf"\(\s*(?P<trit>[{_PLUS}{ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
 _NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
-_BEFORE = rf"\[\s*(?P<before>[{_PLUS}{_ROUND}]|{DASH})\s*\]\s?"
-_BEHIND = rf"(?:(?P<after>[{_ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
+_BEFORE = rf"\[\s*(?P<before>[{_PLUS}{ROUND}]|{DASH})\s*\]\s?"
+_BEHIND = rf"(?:(?P<after>[{ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
 _MEMBER = pattern(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
-_TRITS = pattern(rf"[{_ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
+_TRITS = pattern(rf"[{ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = pattern(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
-_STATED_MEMBER = pattern(rf"[){_ROUND}][`*]{{0,3}}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)|\[\s*(?:[+{_ROUND}]|{DASH})\s*\]")
+BEHIND_A_TRIT = r"[`*]{0,3}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)"
+TRIT_BEFORE_A_NAME = rf"\s*(?:[+{ROUND}]|{DASH})\s*\]"
+_STATED_MEMBER = pattern(rf"[)\[{ROUND}](?:(?<!\[){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME})")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = pattern(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
 _GOES_ON = pattern(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
@@ -36,7 +38,7 @@ _GOES_ON = pattern(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
 _USUAL = ("- ", "* ", "> ", "| ")
 _LIST_MARK = pattern(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
 _ANY_TRIT = (
-    rf"(?:\(\s*[`*]{{0,2}}(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{_ROUND}]|\[\s*(?:[{_PLUS}±]|{DASH})\s?[01]\s*\])"
+    rf"(?:\(\s*[`*]{{0,2}}(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{ROUND}]|\[\s*(?:[{_PLUS}±]|{DASH})\s?[01]\s*\])"
 )
 _CLOSED = r"[`*\]]{0,4}(?:\([^()\s]{1,100}\)|\[\^\w{1,20}\])?[`*]{0,3}\s{0,9}"
 """What may close a member behind its trit: quotes, the rest of a link, a footnote."""
@@ -48,7 +50,7 @@ _REST, _REST_OF_COMMAS = (
     for comma in ("", ",")
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
-_SIGN = pattern(rf"\(\s*(?:[{_PLUS}±{_ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{_ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+_SIGN = pattern(rf"\(\s*(?:[{_PLUS}±{ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
 _TRIT_WORD = pattern(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from realitygap_plugins.triads import tables
 from realitygap_plugins.triads.assertions import in_context, says_balanced
 from realitygap_plugins.triads.claims import Assertion, Claim
-from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits, says_trits
+from realitygap_plugins.triads.members import BEHIND_A_TRIT, ROUND, TRIT_BEFORE_A_NAME, RawClaim, named_groups, same_trits, says_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
-from realitygap_plugins.triads.sums import MAX_MEMBERS, anonymous_groups, listed_groups
-from realitygap_plugins.triads.text import MAX_LINE, Text
+from realitygap_plugins.triads.sums import BEHIND_A_NUMBER, MAX_MEMBERS, anonymous_groups, listed_groups
+from realitygap_plugins.triads.text import MAX_LINE, Text, line_around
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
@@ -32,9 +32,15 @@ MAX_CLAIMS = 2_000
 MAX_JOINED = 200
 """Lines of one statement. A longer one is left out, because half of it would be another."""
 
+_GROUP = pattern(
+    rf"[⊗Σ∑)\[01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?\(|(?<=[){ROUND}]){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
+)
+"""What every group has: ⊗, a list behind Σ, two members or two numbers. Its first characters are sought first, because that is fast."""
 _SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
+_EDGE = pattern(r"\n(?:[ \t>]*[⊗→×+=≡⊢]|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
+"""Between two lines that may be of one statement."""
 _CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")
 _QUOTED = " \t>"
@@ -147,8 +153,12 @@ class Statement(NamedTuple):
 def statements(text: Text) -> Iterator[Statement]:
     """The lines that can hold a claim, joined where one ends in a separator or the next begins with one."""
     done = 0
-    for number in text.lines_with(*MARKS):
+    for number, at in text.lines_with(*MARKS, where=_may_hold_a_group).items():
         if number <= done:
+            continue
+        start, end = line_around(text.text, at)
+        if not _may_go_on(text.text, start, end):
+            yield Statement(text.text[start:end].strip(), ((0, number),))
             continue
         first = last = number
         while first > done + 1 and _joins(text.line(first - 1), text.line(first)):
@@ -172,6 +182,16 @@ def statements(text: Text) -> Iterator[Statement]:
             text.cut(first, f"a statement of {len(joined):,} characters; up to {MAX_LINE:,} are read")
         else:
             yield Statement(joined, tuple(starts))
+
+
+def _may_hold_a_group(text: str, start: int, end: int) -> bool:
+    """Whether a line may hold a group, or a part of one that goes on in a line beside it. Few do of those that hold a mark."""
+    return _may_go_on(text, start, end) or _GROUP.search(text[start:end]) is not None
+
+
+def _may_go_on(text: str, start: int, end: int) -> bool:
+    """Whether a line may be of one statement with that above or below, or is too long to be one. Of most lines it is neither."""
+    return end - start > MAX_LINE or _EDGE.match(text, start - 1) is not None or _EDGE.match(text, end) is not None
 
 
 def _too_long(text: Text, first: int, last: int) -> str:

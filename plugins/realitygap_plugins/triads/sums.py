@@ -21,7 +21,8 @@ _TERM_TEXT = (
 _TERM = pattern(_TERM_TEXT)
 _FIRST = pattern(rf"(?<![\w.^]){_TERM_TEXT}")
 _PLUS = pattern(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
-_TWO = pattern(rf"[01]\s*\)?\s*(?:[+⊗]|{DASH})")
+BEHIND_A_NUMBER = rf"\s*\)?\s*(?:[+⊗]|{DASH})"
+_TWO = pattern(rf"[01]{BEHIND_A_NUMBER}")
 _ABOUT_TRITS = pattern(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
 _ABOUT_OTHERS = pattern(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
 _SAID = pattern(r"\s*(?:`|\*\*)?\s*\)?\s*(?:`|\*\*)?(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
@@ -44,7 +45,7 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     if not _TWO.search(text):
         return
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
-    if not _RELATION.search(outside) or not (_SIGNED.search(text) or _ABOUT_TRITS.search(text)) or _ABOUT_OTHERS.search(text):
+    if not _RELATION.search(outside):
         return
     position = 0
     while first := _FIRST.search(text, position):
@@ -60,9 +61,7 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
         close = _CLOSE.match(text, end)
         assertions, stop = read_assertions(text, close.end() if close else end)
         position = max(stop, end)
-        if not assertions:
-            continue
-        if _SIGNED.search(text, max(0, at - 1), end) or _ABOUT_TRITS.search(text):
+        if assertions and (_SIGNED.search(text, max(0, at - 1), end) or _ABOUT_TRITS.search(text)) and not _ABOUT_OTHERS.search(text):
             members = tuple(Member(name="", trit=trit) for trit in trits) if len(trits) <= MAX_MEMBERS else ()
             yield RawClaim(members, assertions, text[at:position].strip(), "numbers", at, position)
 

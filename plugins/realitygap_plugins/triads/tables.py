@@ -14,10 +14,10 @@ from realitygap_plugins.triads.members import RawClaim, named_groups, same_trits
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.sums import anonymous_groups
-from realitygap_plugins.triads.text import MAX_LINE, Text
+from realitygap_plugins.triads.text import MAX_LINE, Text, line_around
 
-_RULE = pattern(r"\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)[-|:+ \t]*(?=\n|\Z)")
-"""The line below a header: `|---|:-:|`."""
+_ROW = pattern(r"\|.*+(?P<rule>\n(?=[|:+ \t]*-)(?=[-:+ \t]*\|)(?=[-|:+ \t]*(?:\n|\Z)))?")
+"""The rest of a line from its first `|` on; a header has `rule`: `|---|:-:|` is the line below."""
 _WORDS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coordinator", "COORDINATOR", "coordinator")
 """Of which a header has one."""
 SUM_WITHIN = 3
@@ -84,11 +84,9 @@ def table_groups(text: Text) -> Iterator[TableClaim]:
     """Groups in the tables of a text."""
     if "|" not in text.text:
         return
-    for number in text.numbers([match.start() for match in _RULE.finditer(text.text)]):
-        header = text.line(number)
-        if "|" not in header or not any(word in header for word in _WORDS):
-            continue
-        cells = _cells(header)
+    headers = (match.start() for match in _ROW.finditer(text.text) if match["rule"])
+    for number in text.numbers([at for at in headers if _may_head_trits(text.text, at)]):
+        cells = _cells(text.line(number))
         roles, column = _role_columns(cells), _trit_column(cells)
         if not roles and column is None:
             continue
@@ -101,6 +99,11 @@ def table_groups(text: Text) -> Iterator[TableClaim]:
             yield from _by_role(text, number, cells, roles, rows)
         elif column is not None and not why:
             yield from _by_trit(text, number, cells, column, rows)
+
+
+def _may_head_trits(text: str, at: int) -> bool:
+    start, end = line_around(text, at)
+    return any(text.find(word, start, end) >= 0 for word in _WORDS)
 
 
 def _too_long(text: Text, rows: list[tuple[int, list[str]]]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -26,8 +27,9 @@ _HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>.*)")
 _UNDERLINE = re.compile(r"(?:={3,}|-{3,})[ \t]*\Z")
 _TITLE = re.compile(r"\s{0,3}(?![-+*>|]\s|[>|#`~]|<!--|[0-9]{1,3}[.)]\s)\S.*")
 """A paragraph of one line, which a line below makes a heading."""
-_BEGINNING = re.compile(r"\n(?=(#|=(?===)|-(?=--)))")
-"""Before a line that may be a heading, or underline one."""
+_FENCE = frozenset("`~")
+_STRUCTURE = _FENCE | frozenset("#=-<")
+"""What a line begins with, also in a quotation, that may be a heading, underline one, or begin or end a fence or a generated block."""
 _GENERATED = re.compile(r"[ \t]*<!--\s*(?P<edge>BEGIN|END)\s+(?:AUTO-?)?GENERATED\b", re.IGNORECASE)
 _COMMENT = re.compile(r"^[ \t]{0,3}<!--", re.MULTILINE)
 _NO_LANGUAGE = ("", "text", "txt", "plain", "plaintext", "yaml", "yml", "markdown", "md")
@@ -110,8 +112,9 @@ class Text:
                 ends.append(number + self.text.count("\n", match.start(), closed))
         return begins, ends
 
-    def lines_with(self, *marks: Mark) -> list[int]:
-        """Numbers of the lines that hold one of the marks, in order."""
+    def lines_with(self, *marks: Mark, where: Callable[[str, int, int], bool] | None = None) -> dict[int, int]:
+        """Numbers of the lines that hold one of the marks, in order, each with a position in that line; of these only the ones from whose
+        start to whose end in the text `where` is true."""
         text = self.text
         positions: list[int] = []
         for mark in marks:
@@ -124,17 +127,16 @@ class Text:
                 positions.append(at)
                 end = text.find("\n", at)
                 at = _find(text, mark, end) if end >= 0 else -1
-        return self.numbers(positions)
+        return self.numbers(positions if where is None else [at for at in positions if where(text, *line_around(text, at))])
 
-    def numbers(self, positions: list[int]) -> list[int]:
-        """The lines of these positions, each once, in order."""
+    def numbers(self, positions: list[int]) -> dict[int, int]:
+        """The lines of these positions, each once, in order, with the last position in it."""
         count, number, last = self.text.count, 1, 0
-        found: dict[int, None] = {}
+        found: dict[int, int] = {}
         for position in sorted(positions):
             number += count("\n", last, position)
-            last = position
-            found[number] = None
-        return list(found)
+            last = found[number] = position
+        return found
 
     @cached_property
     def _surroundings(self) -> tuple[list[int], list[Surroundings]]:
@@ -142,10 +144,16 @@ class Text:
         fence = ""
         level_injected = 0
         generated = False
-        for number in self._structure():
-            line, before = self.line(number), states[-1]
+        # The line that ends the frontmatter underlines no heading.
+        body = self.text.find("\n---", 3) + 1 if self.text.startswith("---\n") else 0
+        head = self.text.count("\n", 0, body) + 1 if body else 0
+        marks = _STRUCTURE
+        for number, line in enumerate(self.lines, 1):
             mark = line.lstrip(" \t>")[:1]
-            if mark in ("`", "~"):
+            if mark not in marks or (mark == "-" and number <= head):
+                continue
+            line, before = line[:MAX_LINE], states[-1]
+            if mark in _FENCE:
                 after = fence_after(line, fence)
                 if after and not fence:
                     language = line.partition(after)[2].strip().lower()
@@ -154,15 +162,13 @@ class Text:
                 elif fence and not after:
                     starts.append(number + 1)
                     states.append(states[-2])  # as before the fence
-                fence = after
-            elif fence:
-                continue
+                fence, marks = after, _FENCE if after else _STRUCTURE
             elif mark == "<":
                 if match := _GENERATED.match(line):
                     generated = match["edge"].upper() == "BEGIN"
                     starts.append(number)
                     states.append(Surroundings(before.heading, generated or level_injected > 0))
-            elif heading := self._heading(number, line):
+            elif line.startswith(("#", "===", "---")) and (heading := self._heading(number, line)):
                 level, title, start = heading
                 if level_injected and level <= level_injected:
                     level_injected = 0
@@ -180,19 +186,11 @@ class Text:
             return 1 if line[0] == "=" else 2, title[0].strip(), number - 1
         return None
 
-    def _structure(self) -> list[int]:
-        """Lines that may be headings or begin or end a fence."""
-        text = self.text
-        # The line that ends the frontmatter underlines no heading.
-        body = text.find("\n---", 3) + 1 if text.startswith("---\n") else 0
-        positions = [0] if text.startswith("#") else []
-        positions += [match.end() for match in _BEGINNING.finditer(text) if match.start() >= body or match[1] != "-"]
-        for anchor in ("```", "~~~", "<!--"):
-            at = text.find(anchor)
-            while at >= 0:
-                positions.append(at)
-                at = text.find(anchor, at + len(anchor))
-        return self.numbers(positions)
+
+def line_around(text: str, position: int) -> tuple[int, int]:
+    """Where the line with a position begins and ends."""
+    end = text.find("\n", position)
+    return text.rfind("\n", 0, position) + 1, end if end >= 0 else len(text)
 
 
 def _find(text: str, mark: Mark, start: int) -> int:

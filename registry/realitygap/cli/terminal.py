@@ -42,7 +42,9 @@ def echo(text: str = "", *, err: bool = False) -> None:
     def shown(match: re.Match[str]) -> str:
         return one_line(match[0]) if len(match[0]) == 1 else match[0] if color else ""
 
-    print(re.sub(r"\x1b\[\d+m|[^ -~\n]", shown, text.expandtabs()), file=stream, flush=True)
+    lines = text.expandtabs().split("\n")
+    # A style has a character that is not printable too.
+    print("\n".join(line if line.isprintable() else re.sub(r"\x1b\[\d+m|[^ -~]", shown, line) for line in lines), file=stream, flush=True)
 
 
 def warn(message: str) -> None:
