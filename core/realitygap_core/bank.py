@@ -7,6 +7,7 @@ a plant is an `MjModel` of its own; on MJX it is a row of stacked fields.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,12 @@ class Drawer:
             return np.zeros((count, 0))
         sample = self.domain.sample(rng, count)
         return np.stack([sample[name] for name in self.names], axis=1)
+
+    def largest(self, *kinds: str) -> float:
+        """The largest value that any draw of a parameter of these kinds may have, as far as the domain bounds them; 0 without such."""
+        drawn = {} if self.domain is None else self.domain.parameters
+        highest = (one.support[1] for name, one in drawn.items() if name.partition("[")[0] in kinds)
+        return max((high for high in highest if math.isfinite(high)), default=0.0)
 
     def plants(self, values_kp: NDArray[np.float64]) -> list[Plant]:
         """Plants of the draws. Raises CoreError for a value outside its physical bounds."""

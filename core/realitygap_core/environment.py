@@ -373,9 +373,10 @@ class Environment:
         return MjxEngine(self.task.robot.model, examples=[plant.model for plant in self._plants])
 
     def _slots(self, bank: Paths) -> tuple[int, int]:
-        longest = float(np.asarray(bank.delay_u).max(initial=0.0)) + self.task.longest_latency_s
-        late = float(np.asarray(bank.sensor_delay_s).max(initial=0.0))
-        return delay.capacity(longest, self.control_dt), delay.capacity(late, self.control_dt)
+        # What later draws need too: a buffer that grows has every call compiled anew.
+        longest = max(float(np.asarray(bank.delay_u).max(initial=0.0)), self._drawer.largest("delay", "latency"))
+        late = max(float(np.asarray(bank.sensor_delay_s).max(initial=0.0)), self._drawer.largest("sensor_delay"))
+        return delay.capacity(longest + self.task.longest_latency_s, self.control_dt), delay.capacity(late, self.control_dt)
 
 
 def _given(observation: dict[str, Array], action_bn: Array) -> tuple[Array, None]:

@@ -263,6 +263,21 @@ def test_refreshing_the_bank_leaves_running_episodes_alone_and_renews_the_rest()
     env.close()
 
 
+@pytest.mark.parametrize("name", ["latency", "delay[motor]", "sensor_delay[theta]"])
+def test_a_refreshed_bank_with_longer_delays_has_nothing_compiled_anew(name: str) -> None:
+    env = Environment(make("qube-swingup", domain={name: uniform(0.0, 0.2)}), num_envs=2, bank_size=3, threads=1)
+    state, _ = env.step(env.reset(jax.random.PRNGKey(0)), jnp.zeros((2, 1)))
+    calls = (env._batch.acted, env._batch.ended)
+    compiled = [call._cache_size() for call in calls]
+    longest, rng = np.asarray(state.bank.values_kp).max(), np.random.default_rng(0)
+    for _ in range(20):
+        state = env.refresh_bank(state, rng)
+    assert np.asarray(state.bank.values_kp).max() > longest + env.control_dt
+    env.step(state, jnp.zeros((2, 1)))
+    assert [call._cache_size() for call in calls] == compiled
+    env.close()
+
+
 def test_with_own_plants_environment_i_has_draw_i_in_every_episode() -> None:
     env = Environment(make("qube-swingup", domain=MASSES, episode_s=0.02), num_envs=5, own_plant=True, threads=1)
     state = env.reset(jax.random.PRNGKey(0))
