@@ -1,8 +1,9 @@
-"""What this machine leaves for PPO at most: a loop with nothing but physics, two networks and their gradients (see train_cpu.py).
+"""About what this machine leaves for PPO: a loop with nothing but physics, two networks and their gradients (see train_cpu.py).
 
 MuJoCo's own thread pool steps the model of a task; one compiled call acts, one updates. There are no terms, delays, normalisation, true
-last values, domains, statistics, digests or checkpoints, and the reward means nothing: it is no trainer, and learns nothing of use. Robots
-that fall begin anew, so that physics has the contacts that a training has.
+last values, domains, statistics, digests or checkpoints, no evaluation of physics for the sensors at the end of a control step (the hopper
+has one in five), and the reward means nothing: it is no trainer, and learns nothing of use. Robots that fall begin anew, so that physics
+has the contacts that a training has.
 """
 
 from __future__ import annotations

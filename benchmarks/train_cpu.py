@@ -5,7 +5,7 @@
 The peer runs in a virtual environment of its own, which is made once, at each of several numbers of environments, and the fastest counts.
 Both have the same model (that which the task compiles to), physics steps in a control step, network, samples in a rollout, epochs and
 minibatches. The returns are those of training, on its physics, each after as many steps as stand beside it: they are no comparison of what
-is learnt. `bare` is a loop with physics, networks and gradients alone (bare_loop.py): what is to be had here at all, whatever surrounds it.
+is learnt. `bare` is a loop with physics, networks and gradients alone (bare_loop.py): about what is to be had here, whatever surrounds it.
 Two updates of ours, which compile, and one of the peer are left out; our compilation is in `steps_per_second_with_compile`
 of the kept results.
 """

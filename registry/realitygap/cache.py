@@ -33,7 +33,8 @@ SETTINGS = ("JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "
 """Variables that change what a simulation computes."""
 
 _TERMS = {"task", "domain", "policy"}
-_TOKEN = "\0path:"
+_TOKEN, _PLAIN_TOKEN = "\0path:", "\0collection:"
+"""Before a path; the second before one whose skill opens nothing that is named there."""
 
 
 def is_cacheable(skill: SkillPlan) -> bool:
@@ -151,17 +152,20 @@ def _canonical(skill: SkillPlan, inputs: Mapping[str, Any], plan: Plan, runs: Pa
             return [restore(part, f"{name}[{index}]") for index, part in enumerate(value)]
         if not isinstance(value, str):
             return value
-        marked = value.startswith(_TOKEN)
-        text = value.removeprefix(_TOKEN)
+        marked, plain = value.startswith((_TOKEN, _PLAIN_TOKEN)), value.startswith(_PLAIN_TOKEN)
+        text = value.removeprefix(_TOKEN).removeprefix(_PLAIN_TOKEN)
         if not (marked or text.startswith(prefix)):
             return value
         path = Path(text)
         try:
-            return content(path, plan.assets) if path.exists() else text
+            return content(path, plan.assets, follow=not plain) if path.exists() else text
         except OSError as error:
             raise InputError(f"input '{name}' cannot be read: {error.strerror}", where=text) from None
 
-    marked = map_paths(inputs, skill.input_schema, lambda _, text, __: _TOKEN + text)
+    def mark(name: str, text: str, schema: Mapping[str, Any]) -> str:
+        return (_PLAIN_TOKEN if schema.get("format") == "collection" else _TOKEN) + text
+
+    marked = map_paths(inputs, skill.input_schema, mark)
     return {name: restore(value, name) for name, value in sorted(marked.items())}
 
 

@@ -73,15 +73,16 @@ def source_hash(package: Path) -> str:
     return tree_hash(package, _SOURCES)
 
 
-def content(path: Path, assets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """What a path stands for: its bytes, and those of every file it refers to.
+def content(path: Path, assets: Mapping[str, Mapping[str, str]], *, follow: bool = True) -> dict[str, Any]:
+    """What a path stands for: its bytes, and, unless told not to `follow` them, those of every file it refers to.
 
     An MJCF or URDF counts with its includes, meshes, textures and height fields, a YAML or JSON document with the files and assets that
     its words name. Raises OSError when it cannot be read.
     """
     found: dict[str, Any] = {"suffix": path.suffix, "content": tree_hash(path) if path.is_dir() else file_hash(path)}
     referred: dict[str, str] = {}
-    _follow(path, assets, {path.resolve()}, referred)
+    if follow:
+        _follow(path, assets, {path.resolve()}, referred)
     if referred:
         found["refers_to"] = referred
     return found

@@ -76,14 +76,23 @@ class Containment:
             return text
         if not self.allows(path):
             raise self._outside(f"input '{name}'")
-        followed = schema.get("format") != "collection"
-        if path.is_dir():
-            self._look_at_folder(path, name, followed=followed)
-        elif followed and path.is_file() and not self._made(path):
+        if schema.get("format") == "collection":
+            self._look_at_collection(path if path.is_dir() else path.parent, name)
+        elif path.is_dir():
+            self._look_at_folder(path, name)
+        elif path.is_file() and not self._made(path):
             self._look_inside(path, name)
         return text
 
-    def _look_at_folder(self, root: Path, name: str, *, followed: bool) -> None:
+    def _look_at_collection(self, root: Path, name: str) -> None:
+        """Of a folder of skills the links: nothing is opened for being named in it. What lies beside a guide may be copied, but no run."""
+        if self._apart.is_relative_to(root) and not any(part.startswith(".") for part in self._apart.relative_to(root).parts):
+            raise InputError(
+                f"input '{name}': the runs of this workspace are in it, in '{self._apart.name}'", hint="name a folder beside them"
+            )
+        self._look_at_folder(root, name, followed=False)
+
+    def _look_at_folder(self, root: Path, name: str, *, followed: bool = True) -> None:
         """Its links, also those in hidden folders, which some skills search; and, where these are followed, what its files name.
 
         Of the workspace as a whole, which may be large, the files at its top are read, but for hidden ones: it may be a policy itself.

@@ -114,10 +114,14 @@ def _named_by_model(top: Path) -> Iterator[tuple[str, Path]]:
             # Whatever its suffix: an include reads a file called `leg.stl` too.
             if real.is_file() and real not in names and (_is_xml(real) or _holds_paths(real)):
                 names[real] = _attributes(real)
-    for word in sorted({value for found in names.values() for attribute, value in found if _CERTAIN.search(attribute)}):
+    certain = {value for found in names.values() for attribute, value in found if _CERTAIN.search(attribute)}
+    real_bases = {base.resolve() for base in bases}
+    for word in sorted(words):
         plain = Path(_plain(word))
-        if plain.is_absolute() or word not in there:
+        if word in certain and (plain.is_absolute() or word not in there):
             yield from ((word, path) for path in {folder / plain for folder in folders})
+        for part in _spellings(word):
+            yield from ((word, base / part) for base in real_bases if _leads_elsewhere(base, part))
 
 
 def _attributes(file: Path) -> list[tuple[str, str]]:
@@ -169,17 +173,16 @@ def _named_by_document(file: Path, seen: set[Path]) -> Iterator[tuple[str, Path]
         data = load(file).data
     except InputError:
         return  # the skill has the same reader, and says what is wrong
+    folder = file.parent.resolve()
     for text in _texts(data):
         if not text.strip("/") or "\0" in text:
             continue
-        folder = file.parent.resolve()
         for part in _spellings(text):
             path = folder / part
-            if not _exists(path) and not _leads_elsewhere(folder, part):
-                continue
-            yield text, path
-            real = path.resolve()
-            if real not in seen and real.is_file():
+            there = _exists(path)
+            if there or _leads_elsewhere(folder, part):
+                yield text, path
+            if there and (real := path.resolve()) not in seen and real.is_file():
                 seen.add(real)
                 yield from _named_by(real, seen)
 
@@ -190,6 +193,8 @@ def _leads_elsewhere(folder: Path, part: Path) -> bool:
     if part.is_absolute():
         return len(part.parts) > 2 and _exists(Path(*part.parts[:2]))
     try:
+        if len(part.parts) < 2:
+            return os.path.islink(folder / part)
         return os.path.realpath(folder / part) != str(folder / part)
     except ValueError:  # no name that a file could have
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,20 @@ def test_the_key_follows_content_seed_and_manifest_and_says_what_changed(tmp_pat
     assert differences(before, parts()) == ["inputs.log: content changed"]
     assert "libraries" not in before
     assert set(before) == {"format", "skill", "version", "manifest", "entry", "code", "seed", "inputs"}
+
+
+def test_of_a_collection_nothing_is_read_for_being_named_in_it(tmp_path: Path) -> None:
+    skills = tmp_path / "skills"
+    skills.mkdir()
+    (tmp_path / "secret.yaml").write_text("a: 1")
+    (skills / "notes.yaml").write_text("model: ../secret.yaml")
+    plan, hashed = plan_of(tmp_path), {}
+    for kind in ("path", "collection"):
+        schema = {"type": "object", "properties": {"log": {"type": "string", "format": kind}}}
+        skill = dataclasses.replace(plan.pipeline.steps[0].skill, input_schema=schema)
+        hashed[kind] = key_parts(skill, {"log": str(skills)}, 0, plan, tmp_path / "runs")["inputs"]["log"]
+    assert list(hashed["path"].pop("refers_to")) == ["../secret.yaml"]
+    assert hashed["path"] == hashed["collection"]
 
 
 def test_a_simulation_counts_libraries_device_and_the_core(tmp_path: Path) -> None:

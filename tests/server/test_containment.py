@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,8 +48,8 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def admit(place: Path) -> Callable[..., dict[str, Any]]:
-    skill = Skill(
+def skill(place: Path) -> Skill:
+    return Skill(
         name="look",
         version="0.1.0",
         trit=0,
@@ -61,6 +63,10 @@ def admit(place: Path) -> Callable[..., dict[str, Any]]:
         inputs=INPUTS,
         outputs={},
     )
+
+
+@pytest.fixture
+def admit(place: Path, skill: Skill) -> Callable[..., dict[str, Any]]:
     assets = {"model": {"qube": str(place / "shipped" / "qube.xml")}}
     workspace = place / "workspace"
     containment = Containment(workspace, workspace / ".skills", assets)
@@ -105,12 +111,32 @@ def test_the_answer_to_a_document_does_not_tell_whether_something_is_there(
 ) -> None:
     (place / "workspace" / "a").mkdir()
     (place / "workspace" / "link").symlink_to(place / "outside")
-    told = set()
-    for name in ("secret.xml", "secre2.xml"):
-        (place / "workspace" / "task.yaml").write_text(f'model: "{text.format(name, place=place)}"')
-        error = refused(admit, model="task.yaml")
-        told.add((error.message.replace(name, ""), error.hint))
-    assert len(told) == 1
+    where = text.format("{}", place=place)
+    documents = {"task.yaml": f'model: "{where}"', "robot.xml": f'<mujoco><a value="{where}"/></mujoco>', "notes.md": f'see path="{where}"'}
+    for name, document in documents.items():
+        told = set()
+        for named in ("secret.xml", "secre2.xml"):
+            (place / "workspace" / name).write_text(document.format(named))
+            error = refused(admit, model=name)
+            told.add((error.message.replace(named, ""), error.hint))
+        assert len(told) == 1, name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["../see " + "word " * 60, "a/../" + "x" * 300, "x" * 300, "x/" * 3000 + "y", "a/../loop", "loop/x", "back/y", "\\dev", "~nobody/x"],
+)
+def test_a_document_may_hold_any_text(place: Path, admit: Callable[..., dict[str, Any]], text: str) -> None:
+    workspace = place / "workspace"
+    (workspace / "a").mkdir()
+    (workspace / "loop").symlink_to("loop2")
+    (workspace / "loop2").symlink_to("loop")
+    (workspace / "back").symlink_to("a/../forth/x")
+    (workspace / "forth").symlink_to("back/y")
+    for name, document in {"a/task.json": json.dumps({"note": text}), "a/robot.xml": f'<mujoco><a value="{text}"/></mujoco>'}.items():
+        (workspace / name).write_text(document)
+        with contextlib.suppress(InputError):
+            admit(model=name)
 
 
 def test_names_are_not_decoded_a_second_time(admit: Callable[..., dict[str, Any]]) -> None:
@@ -296,8 +322,18 @@ def test_a_collection_of_skills_is_read_whatever_its_texts_name(place: Path, adm
     assert admit(skills="skills") == {"skills": str(guide.parent)}
     assert admit(skills="skills/zig/SKILL.md") == {"skills": str(guide / "SKILL.md")}
     (guide / "more").symlink_to(place / "outside")
-    assert "leads out of the workspace" in refused(admit, skills="skills").message
+    for name in ("skills", "skills/zig/SKILL.md", "skills/zig/notes.yaml"):
+        assert "leads out of the workspace" in refused(admit, skills=name).message
     assert "leads out of the workspace" in refused(admit, skills="../outside").message
+
+
+def test_a_collection_does_not_hold_the_runs_where_these_are_not_hidden(place: Path, skill: Skill) -> None:
+    workspace = place / "workspace"
+    (workspace / "SKILL.md").write_text("---\nname: workspace\n---\n")
+    assert Containment(workspace, workspace / ".skills", {}).admit(skill, {"skills": "."})
+    for home in (workspace, workspace / "store"):
+        with pytest.raises(InputError, match="the runs of this workspace are in it"):
+            Containment(workspace, home, {}).admit(skill, {"skills": "."})
 
 
 def test_a_folder_with_a_link_that_leads_out_is_refused(place: Path, admit: Callable[..., dict[str, Any]]) -> None:
