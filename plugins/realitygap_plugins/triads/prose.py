@@ -87,8 +87,10 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
         around = text.at(number)
         if text.in_comment(number) or _of_another(text, number, name):
             continue
-        injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(text, number, match["label"])
         own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
+        injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(
+            text, number, match["label"], own
+        )
         if (around.fenced or match["label"] == "trit") and not injected and not own:
             continue
         value = match["value"].strip()
@@ -129,9 +131,9 @@ def _property_row(match: re.Match[str]) -> bool:
     return rest == "|" and match.string.lstrip().startswith("|")
 
 
-def _written_by_a_tool(text: Text, number: int, label: str) -> bool:
-    """Whether the lines around are those of a known template, whatever stands above them."""
-    if any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
+def _written_by_a_tool(text: Text, number: int, label: str, own: bool) -> bool:
+    """Whether the lines around are those of a known template. Below a heading of an assignment an author may write the same ones."""
+    if not own and any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
         return True
     return label.startswith("Skill") and any(_SDF.search(text.line(number - above)) for above in range(1, 9))
 

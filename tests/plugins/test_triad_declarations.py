@@ -1,0 +1,86 @@
+"""Where and how a guide declares its own trit, and what only looks like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from realitygap_plugins.triads.prose import body_trits
+from realitygap_plugins.triads.text import Text
+
+
+@pytest.mark.parametrize(
+    ("text", "trit"),
+    [
+        ("**Trit**: -1 (MINUS - analysis)", -1),
+        ("**Trit:** +1", 1),
+        ("Trit: −1", -1),
+        ("> **Trit**: 0 (ERGODIC)", 0),
+        ("- **Trit**: 1", 1),
+        ("## GF(3) Trit: +1 (Generator)", 1),
+        ("**Trit Assignment**: 0 (ERGODIC) - Coordinator role.", 0),
+        ("- Trit Value: -1", -1),
+        ("**Trit Role**: +1 (PLUS)", 1),
+        ("*GF(3) Trit: -1 (VALIDATOR — preventing it)*", -1),
+        ("*Trit*: 0", 0),
+        ("_Trit_: 0", 0),
+        ("# Cat# Skill (ERGODIC 0)\n\n**Trit**: 0", 0),
+        ("## Skill ↔ Cat# Mapping\n\n**Trit**: 0", 0),
+        ("| Trit | -1 (MINUS) |", -1),
+        ("| **Trit** | 0 |", 0),
+        ("Trit: ⊖", -1),
+        ("Trit: PLUS (+1)", 1),
+        ("## GF(3) Assignment\n\n```\nTrit: 0 (ERGODIC)\n```", 0),
+        ("---\nname: me\ntrit: 1\ncolor: red\n---", 1),
+        ("```yaml\nname: me\ntrit: -1  # validator\n```", -1),
+    ],
+)
+def test_a_declaration_in_the_body(text: str, trit: int) -> None:
+    assert [(one.trit, one.injected) for one in body_trits(Text(text), name="me")] == [(trit, False)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trit: int = 1",
+        "```python\nTrit: 0\n```",
+        "```yaml\nname: another\ntrit: -1\n```",
+        "| Trit | Skill | Role |\n|--|--|--|\n| -1 | a | x |",
+        "| **Trit** | 0 (ERGODIC) | +1 (PLUS) |",
+        "Trit::AttrType",
+        "Trit: Computed from the colour",
+        "- Trit Assignment: MINUS (-1), ERGODIC (0), PLUS (+1)",
+        "The Trit: of a skill",
+        "trit = 1",
+        "## Cat# Integration\n\n```python\ntrit: int = 1\nTrit: 0\n```",
+    ],
+)
+def test_other_trits_in_the_body_are_no_declarations(text: str) -> None:
+    assert body_trits(Text(text), name="me") == []
+
+
+@pytest.mark.parametrize("heading", ["Cat# Integration", "Cat# Integration (v3.0)", "Cat-sharp Integration", "SDF Interleaving"])
+def test_what_stands_below_the_heading_of_a_generator_is_injected(heading: str) -> None:
+    text = Text(f"# Cat# for all\n\n**Trit**: -1\n\n## {heading}\n\n**Trit**: 0\n\n### More\n\n**Trit**: 0\n\n## Next\n\n**Trit**: +1\n")
+    assert [(one.trit, one.injected) for one in body_trits(text)] == [(-1, False), (0, True), (0, True), (1, False)]
+
+
+TEMPLATE = "```\nTrit: +1 (PLUS - expansion/velocity)\nHome: Presheaves\nPoly Op: ⊗\nKan Role: Lan\n```"
+
+
+@pytest.mark.parametrize(
+    ("heading", "injected"),
+    [
+        ("## Trit Assignment", False),
+        ("## GF(3) Trit", False),
+        ("## GF(3) Integration", True),
+        ("## Commands", True),
+        ("## Cat# Integration\n\n### Trit Assignment", True),
+    ],
+)
+def test_the_block_of_a_tool_below_a_heading_of_an_assignment_is_a_declaration(heading: str, injected: bool) -> None:
+    assert [(one.trit, one.injected) for one in body_trits(Text(f"# Me\n\n{heading}\n\n{TEMPLATE}\n"))] == [(1, injected)]
+
+
+def test_the_line_of_the_sdf_template_is_injected_whatever_its_heading() -> None:
+    text = Text("## Trit Assignment\n\na (○) + SDF.Ch5 (−) + [balancer] (+) = 0\n\n**Skill Trit**: 0 (ERGODIC)\n")
+    assert [(one.trit, one.injected) for one in body_trits(text)] == [(0, True)]
