@@ -97,3 +97,28 @@ def test_the_block_of_a_tool_below_a_heading_of_an_assignment_is_a_declaration(h
 def test_the_line_of_the_sdf_template_is_injected_whatever_its_heading() -> None:
     text = Text("## Trit Assignment\n\na (○) + SDF.Ch5 (−) + [balancer] (+) = 0\n\n**Skill Trit**: 0 (ERGODIC)\n")
     assert [(one.trit, one.injected) for one in body_trits(text)] == [(0, True)]
+
+
+def properties(*trits: int, heading: str = "### Part {}") -> str:
+    return "".join(
+        f"{heading.format(number)}\n\n| Property | Value |\n|--|--|\n| GF(3) Trit | {trit} |\n\n" for number, trit in enumerate(trits)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "trits"),
+    [
+        ("**Trit**: +1\n\n" + properties(1, 0, -1), [1]),
+        ("**Trit**: +1\n\n" + properties(0, 0), [1]),
+        (properties(1, 0, -1), []),
+        (properties(1, 1), [1, 1]),
+        # One table is of the skill, and so is what stands below the title or a heading of an assignment.
+        ("**Trit**: +1\n\n" + properties(0), [1, 0]),
+        (properties(1, heading="") + properties(0, -1), [1]),
+        (properties(1, heading="## Trit Assignment") + properties(0, -1), [1]),
+        # A line is none of a table: the last one stands in whatever section is last.
+        (properties(0, -1) + "**Trit**: +1\n", [1]),
+    ],
+)
+def test_tables_of_several_sections_whose_trits_differ_are_of_the_sections(text: str, trits: list[int]) -> None:
+    assert [one.trit for one in body_trits(Text(f"# Me\n\n{text}"), name="me")] == trits

@@ -75,9 +75,11 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
     """`**Trit**: -1 (MINUS)`, `Trit: 0`, `| Trit | 0 |` lines from line `first` on, and `trit: 0` of a second frontmatter in the body.
 
     In a code fence they count only where a tool wrote the block, where the heading is one of an assignment, or where the fence holds the
-    frontmatter of the skill, whose `name` it gives: other code has trits of its own.
+    frontmatter of the skill, whose `name` it gives: other code has trits of its own. Where several sections have a table of properties
+    and the trits differ, each table is one of its section.
     """
-    found = []
+    found: list[BodyTrit] = []
+    tables_of: dict[str, list[BodyTrit]] = {}
     for number in text.lines_with("Trit", "TRIT", "trit:"):
         if number < first:
             continue
@@ -95,10 +97,17 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
             continue
         value = match["value"].strip()
         try:
-            found.append(BodyTrit(value, read_trit(value), None, number, injected))
+            told = BodyTrit(value, read_trit(value), None, number, injected)
         except NotATrit as error:
-            if value[:1] in "+-−–±0123456789○⊕⊖":
-                found.append(BodyTrit(value, None, str(error), number, injected))
+            if value[:1] not in "+-−–±0123456789○⊕⊖":
+                continue
+            told = BodyTrit(value, None, str(error), number, injected)
+        found.append(told)
+        if match["mark"] == "|" and not injected and not own and around.heading != text.title:
+            tables_of.setdefault(around.heading, []).append(told)
+    if len(tables_of) > 1 and len({one.trit for one in found if not one.injected}) > 1:
+        of_sections = {one for table in tables_of.values() for one in table}
+        found = [one for one in found if one not in of_sections]
     return found
 
 
