@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from realitygap_plugins.triads.claims import SkillRecord
+from realitygap_plugins.triads.guide_reader import read_guide
 from realitygap_plugins.triads.prose import body_trits
 from realitygap_plugins.triads.text import Text
 
@@ -130,3 +134,30 @@ def properties(*trits: int, heading: str = "### Part {}") -> str:
 )
 def test_tables_of_several_sections_whose_trits_differ_are_of_the_sections(text: str, trits: list[int]) -> None:
     assert [one.trit for one in body_trits(Text(f"# Me\n\n{text}"), name="me")] == trits
+
+
+def record(folder: Path, frontmatter: str, body: str = "") -> SkillRecord:
+    (folder / "SKILL.md").write_text(f"---\n{frontmatter}\n---\n\n{body}\n", "utf-8")
+    return read_guide(folder / "SKILL.md", None).record
+
+
+@pytest.mark.parametrize("key", ["gf3-trit", "gf3_trit"])
+def test_a_trit_may_stand_in_the_metadata_by_the_name_of_its_field(tmp_path: Path, key: str) -> None:
+    made = record(tmp_path, f"name: a\nmetadata:\n  {key}: -1")
+    assert [(one.source, one.trit, one.line) for one in made.authored] == [(f"metadata.{key}", -1, 4)]
+    both = record(tmp_path, f"name: a\nmetadata:\n  {key}: -1\n  trit: 0", "Trit: +1")
+    assert [(one.source, one.trit) for one in both.authored] == [("metadata.trit", 0), (f"metadata.{key}", -1), ("body", 1)]
+    wrong = record(tmp_path, f"name: a\nmetadata:\n  {key}: ±1\n  {key}s: 0\n  trit-role: PLUS (makes)")
+    assert [(one.trit, one.problem is not None) for one in wrong.declarations] == [(None, True)]
+
+
+@pytest.mark.parametrize(("other", "trits"), [("±1", [None, None]), ("0", [0, 0]), ("-1", [0, -1])])
+def test_of_a_trit_given_twice_none_is_picked(tmp_path: Path, other: str, trits: list[int | None]) -> None:
+    made = record(tmp_path, f"name: a\nmetadata:\n  trit: 0\n  version: 1\n  trit: {other}")
+    assert [one.trit for one in made.declarations] == trits
+    assert made.trit == (0 if other == "0" else None)
+
+
+@pytest.mark.parametrize("name", ["933133", "1_000", "1.10", "on", "true"])
+def test_a_name_that_yaml_takes_for_a_number_is_the_name_as_written(tmp_path: Path, name: str) -> None:
+    assert record(tmp_path, f"name: {name}").name == name

@@ -128,6 +128,7 @@ def test_faults_of_a_manifest(package, registry, old, new, rule, line, column, m
         ("---\nname", "# no frontmatter\nname", "RG301", 1, "no frontmatter"),
         ("metadata:", "version: 1\nmetadata:", "RG302", 4, "key 'version' is not one of the six"),
         ("name: look", "name: Look", "RG303", 2, "no name"),
+        ("name: look", "name: 933133", "RG303", 2, "'name' must be a text"),
         ("name: look", "name: other", "RG310", 2, "but skill.yaml says 'look'"),
         ("Looks. Use it to look.", "Looks at <b>.", "RG304", 3, "must not contain"),
         ("description: Looks. Use it to look.", f"description: {'x' * 1025}", "RG304", 3, "1025 characters"),
