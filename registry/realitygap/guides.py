@@ -95,7 +95,10 @@ def conformance(document: Document, directory: Path) -> Iterator[Finding]:
             hint = f"did you mean '{close}'?" if close else "move it under `metadata`, as a quoted text"
             yield Finding.at(document, f"/{key}", "RG302", f"key '{key}' is not one of the six of the specification", hint=hint, key=True)
     name = data.get("name")
-    if not isinstance(name, str) or not NAME.match(name) or len(name) > 64:
+    if isinstance(name, int | float):
+        written = document.source("/name")
+        yield Finding.at(document, "/name", "RG303", "'name' must be a text", hint=f'write it in quotes: name: "{written}"')
+    elif not isinstance(name, str) or not NAME.match(name) or len(name) > 64:
         message = (
             "'name' is missing" if "name" not in data else f"'{name}' is no name: lower case letters, digits and single hyphens, at most 64"
         )

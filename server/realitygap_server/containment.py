@@ -16,6 +16,7 @@ from typing import Any
 from realitygap.errors import InputError
 from realitygap.inputs import Assets, Schema, map_paths, prepare
 from realitygap.skill import Skill
+from realitygap.workspace import FOLDER
 from realitygap_server.named_files import ARCHIVES, Unreadable, files_named_by
 
 MOST_ENTRIES = 20_000
@@ -86,7 +87,7 @@ class Containment:
 
     def _look_at_collection(self, root: Path, name: str) -> None:
         """Of a folder of skills the links: nothing is opened for being named in it. What lies beside a guide may be copied, but no run."""
-        if self._apart.is_relative_to(root) and not any(part.startswith(".") for part in self._apart.relative_to(root).parts):
+        if self._apart.is_relative_to(root) and FOLDER not in self._apart.relative_to(root).parts:
             raise InputError(
                 f"input '{name}': the runs of this workspace are in it, in '{self._apart.name}'", hint="name a folder beside them"
             )

@@ -185,56 +185,6 @@ def test_what_only_looks_like_a_claim_is_none(text: str) -> None:
     assert claims(text) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "trit"),
-    [
-        ("**Trit**: -1 (MINUS - analysis)", -1),
-        ("**Trit:** +1", 1),
-        ("Trit: −1", -1),
-        ("> **Trit**: 0 (ERGODIC)", 0),
-        ("- **Trit**: 1", 1),
-        ("## GF(3) Trit: +1 (Generator)", 1),
-        ("**Trit Assignment**: 0 (ERGODIC) - Coordinator role.", 0),
-        ("- Trit Value: -1", -1),
-        ("**Trit Role**: +1 (PLUS)", 1),
-        ("*GF(3) Trit: -1 (VALIDATOR — preventing it)*", -1),
-        ("*Trit*: 0", 0),
-        ("_Trit_: 0", 0),
-        ("# Cat# Skill (ERGODIC 0)\n\n**Trit**: 0", 0),
-        ("## Skill ↔ Cat# Mapping\n\n**Trit**: 0", 0),
-        ("| Trit | -1 (MINUS) |", -1),
-        ("| **Trit** | 0 |", 0),
-        ("Trit: ⊖", -1),
-        ("Trit: PLUS (+1)", 1),
-        ("## GF(3) Assignment\n\n```\nTrit: 0 (ERGODIC)\n```", 0),
-        ("---\nname: me\ntrit: 1\ncolor: red\n---", 1),
-        ("```yaml\nname: me\ntrit: -1  # validator\n```", -1),
-    ],
-)
-def test_a_declaration_in_the_body(text: str, trit: int) -> None:
-    assert [(one.trit, one.injected) for one in body_trits(Text(text), name="me")] == [(trit, False)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "trit: int = 1",
-        "```python\nTrit: 0\n```",
-        "```yaml\nname: another\ntrit: -1\n```",
-        "| Trit | Skill | Role |\n|--|--|--|\n| -1 | a | x |",
-        "| **Trit** | 0 (ERGODIC) | +1 (PLUS) |",
-        "Trit::AttrType",
-        "Trit: Computed from the colour",
-        "- Trit Assignment: MINUS (-1), ERGODIC (0), PLUS (+1)",
-        "The Trit: of a skill",
-        "trit = 1",
-        "## Cat# Integration\n\n```python\ntrit: int = 1\nTrit: 0\n```",
-    ],
-)
-def test_other_trits_in_the_body_are_no_declarations(text: str) -> None:
-    assert body_trits(Text(text), name="me") == []
-
-
 @pytest.mark.parametrize("value", ["-1, 0, +1", "0 or 1", "-1/0/+1", "int = 1", "generator (2)", "⊕ (-1)", "9" * 5000, "-1..1"])
 def test_several_numbers_or_none_are_no_trit(value: str) -> None:
     with pytest.raises(NotATrit):
@@ -318,12 +268,6 @@ def test_no_text_breaks_the_readers(pieces: list[str]) -> None:
         assert 1 <= claim.line <= claim.end_line <= len(text.lines)
         assert (found.arithmetic == "undetermined") == (found.total is None)
     body_trits(text, name="me")
-
-
-@pytest.mark.parametrize("heading", ["Cat# Integration", "Cat# Integration (v3.0)", "Cat-sharp Integration", "SDF Interleaving"])
-def test_what_stands_below_the_heading_of_a_generator_is_injected(heading: str) -> None:
-    text = Text(f"# Cat# for all\n\n**Trit**: -1\n\n## {heading}\n\n**Trit**: 0\n\n### More\n\n**Trit**: 0\n\n## Next\n\n**Trit**: +1\n")
-    assert [(one.trit, one.injected) for one in body_trits(text)] == [(-1, False), (0, True), (0, True), (1, False)]
 
 
 def test_a_text_without_groups_is_not_split_into_lines() -> None:

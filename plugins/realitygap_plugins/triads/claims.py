@@ -16,7 +16,8 @@ class Declaration:
     """One place where a skill says its trit."""
 
     source: str
-    """`skill.yaml`, `metadata.trit`, `frontmatter.trit`, `body` (strongest first); or `injected`: written into a block by a tool."""
+    """`skill.yaml`, `metadata.trit`, `frontmatter.trit`, `metadata.gf3-trit`, `body` (strongest first); or `injected`: written into a block
+    by a tool."""
     trit: int | None
     """The trit, or None where the text is not one."""
     text: str
@@ -44,7 +45,7 @@ class Cut:
         return f"{self.path}:{self.line}: not read: {self.why}"
 
 
-PRECEDENCE = ("skill.yaml", "metadata.trit", "frontmatter.trit", "body")
+PRECEDENCE = ("skill.yaml", "metadata.trit", "frontmatter.trit", "metadata.gf3-trit", "metadata.gf3_trit", "body")
 
 
 @dataclass(frozen=True, kw_only=True)

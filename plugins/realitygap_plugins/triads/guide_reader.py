@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ def read_guide(path: Path, owner: str | None) -> GuideReading:
             found += _trits(frontmatter, shown)
             source = frontmatter.values if document is None else document.data
             written, color = source.get("name"), source.get("color")
+            if document is not None and isinstance(written, int | float):
+                written = document.source("/name")  # `933133` is a number to YAML, and a name to who wrote it
             if document is not None and not problem:
                 conformance = partial(_violations, path)
     name = owner or (written.strip() if isinstance(written, str) and written.strip() else folder)
@@ -111,16 +113,31 @@ def declaration(document: Document, pointer: str, source: str, value: object, sh
     return _declared(value, source, str(document.source(pointer) or value), shown, line)
 
 
+_TRITS = (
+    ("/metadata/trit", "metadata.trit"),
+    ("/trit", "frontmatter.trit"),
+    ("/metadata/gf3-trit", "metadata.gf3-trit"),
+    ("/metadata/gf3_trit", "metadata.gf3_trit"),
+)
+"""Where a frontmatter gives the trit, and what messages call that."""
+
+
 def _trits(frontmatter: Frontmatter, shown: str) -> list[Declaration]:
     document, found = frontmatter.document, []
-    for pointer, source in (("/metadata/trit", "metadata.trit"), ("/trit", "frontmatter.trit")):
+    for pointer, source in _TRITS:
+        key = pointer.rpartition("/")[2]
         if document is None:
             same = [entry for entry in frontmatter.entries if entry.pointer == pointer]
-            found += [_declared(entry.value, source, str(entry.value), shown, entry.line) for entry in same]
+            told = [_declared(entry.value, source, str(entry.value), shown, entry.line) for entry in same]
+            if len(told) > 1 and any(one.problem for one in told):
+                told = [
+                    replace(one, trit=None, problem=one.problem or f"'{key}' is given twice, and not each time as a trit") for one in told
+                ]
+            found += told
             continue
-        holder = document.data.get("metadata") if pointer == "/metadata/trit" else document.data
-        if isinstance(holder, dict) and "trit" in holder:
-            found.append(declaration(document, pointer, source, holder["trit"], shown))
+        holder = document.data.get("metadata") if pointer.startswith("/metadata/") else document.data
+        if isinstance(holder, dict) and key in holder:
+            found.append(declaration(document, pointer, source, holder[key], shown))
     return found
 
 

@@ -21,7 +21,15 @@ _LONGER = pattern(r"[\w/%]|[.-][^\W\d_]|\.[0-9]|(?:[\s,]*[×x*]\s*|·)[0-9]")
 _LEGEND = pattern(r"[,;/|]\s*(?:(?:and|or)\s+)?([+-]?[01])\s*(?:[=:→]|(?:means?|for|is)\b)")
 """Another trit with its meaning, which another one named in passing, as in `0 (between -1 and +1)`, has not."""
 _LABEL = pattern(r"[\s,:;(\[*-]*([A-Za-z]+)?")
-_NAMED = pattern(r"(?i:(plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|[⊕⊖○⊙◯]\s*[(:=]?)\s*([+-]?\s?[0-9][^()]*)\)?\Z")
+_NAMED = pattern(
+    r"(?i:(?P<word>plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|(?P<bare>plus|minus|ergodic)(?=\s+(?:[+-]\s?1|0)(?![\w.]))"
+    r"|[⊕⊖○⊙◯]\s*[(:=]?|\((?=[^()]*\)))\s*(?P<number>[+-]?\s?[0-9][^()]*)(?:\)(?P<behind>.*))?\Z"
+)
+_ANOTHER = pattern(
+    r"(?i:\s*(?:[,/|;&→]|->|or\b|and\b|to\b)\s*(?:plus|minus|ergodic)\b"
+    r"|.*(?:\b(?:plus|minus|ergodic)\s?[(:=]?\s?[+-]?\s?[01]\b|\(\s?[+-]?\s?[01]\b))"
+)
+"""Behind a trit in brackets: another one."""
 
 
 MAX_SHOWN = 60
@@ -35,8 +43,8 @@ class NotATrit(ValueError):
 def read_trit(value: object) -> int:
     """The trit of a value from YAML or of a piece of text.
 
-    Accepts -1, 0, 1 as integers and text such as `-1`, `+1`, `−1`, `0 (ERGODIC)`, `+1, generator`, `PLUS`, `PLUS (+1)`, `○`, `⊖`, and
-    residues only when they say so (`-2 mod 3`). Raises `NotATrit` for a boolean, a float, `±1`, `2`, or a number
+    Accepts -1, 0, 1 as integers and text such as `-1`, `+1`, `−1`, `0 (ERGODIC)`, `+1, generator`, `PLUS`, `PLUS +1`, `PLUS (+1) - makes`,
+    `(+1)`, `○`, `⊖`, and residues only when they say so (`-2 mod 3`). Raises `NotATrit` for a boolean, a float, `±1`, `2`, or a number
     whose label says otherwise (`0 (PLUS)`).
     """
     if isinstance(value, bool) or value is None:
@@ -57,11 +65,15 @@ def _read_text(value: str) -> int:
         return _WORDS[text.lower()]
     if named := _NAMED.match(text):
         # `PLUS (+1)`, `⊖ (-1)`: both must say the same.
-        trit = read_trit(named.group(2))
-        word = named.group(1)
-        said = SYMBOLS.get(text[0]) if word is None else _WORDS.get(word.lower(), trit)
+        trit, behind = read_trit(named["number"]), named["behind"] or ""
+        word = (named["word"] or named["bare"] or "").lower()
+        said = _WORDS.get(word, trit) if word else SYMBOLS.get(text[0], trit)
         if said != trit:
             raise NotATrit(f"{_shown(value)}: the number says {trit}, the word says {said}")
+        if _SEVERAL.match(behind) or _ANOTHER.match(behind):
+            raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
+        if _LONGER.match(behind):
+            raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
         return trit
     residue = _RESIDUE.match(text)
     if residue:

@@ -56,7 +56,10 @@ _SKILL_NAME = pattern(
 )
 _YAML_TRIT = pattern(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = pattern(r"\btrit\b|\bassignment\b", re.IGNORECASE)
+_INTEGRATION = pattern(r"(?:[0-9.]+\s+)?GF\(3\)\s+(?:Integration|Position|Role|Triads?)\b", re.IGNORECASE)
+_FENCE = ("```", "~~~")
 _TEMPLATE = pattern(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
+_CATSHARP = pattern(r"#+\s+Cat(?:\s?#|-sharp)\s+Integration\b", re.IGNORECASE)
 _DENIALS = ("unbalanced", "differs", "needs")
 _SDF = pattern(r"\bSDF\.Ch[0-9]+")
 
@@ -75,9 +78,11 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
     """`**Trit**: -1 (MINUS)`, `Trit: 0`, `| Trit | 0 |` lines from line `first` on, and `trit: 0` of a second frontmatter in the body.
 
     In a code fence they count only where a tool wrote the block, where the heading is one of an assignment, or where the fence holds the
-    frontmatter of the skill, whose `name` it gives: other code has trits of its own.
+    frontmatter of the skill, whose `name` it gives: other code has trits of its own. Where several sections have a table of properties
+    and the trits differ, each table is one of its section.
     """
-    found = []
+    found: list[BodyTrit] = []
+    tables_of: dict[str, list[BodyTrit]] = {}
     for number in text.lines_with("Trit", "TRIT", "trit:"):
         if number < first:
             continue
@@ -87,16 +92,25 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
         around = text.at(number)
         if text.in_comment(number) or _of_another(text, number, name):
             continue
-        injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(text, number, match["label"])
-        own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
+        own = _below_name(text, number, name) if match["label"] == "trit" else _assigned(text, number)
+        injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(
+            text, number, match["label"], own
+        )
         if (around.fenced or match["label"] == "trit") and not injected and not own:
             continue
         value = match["value"].strip()
         try:
-            found.append(BodyTrit(value, read_trit(value), None, number, injected))
+            told = BodyTrit(value, read_trit(value), None, number, injected)
         except NotATrit as error:
-            if value[:1] in "+-−–±0123456789○⊕⊖":
-                found.append(BodyTrit(value, None, str(error), number, injected))
+            if value[:1] not in "+-−–±0123456789○⊕⊖":
+                continue
+            told = BodyTrit(value, None, str(error), number, injected)
+        found.append(told)
+        if match["mark"] == "|" and not injected and not own and around.heading != text.title:
+            tables_of.setdefault(around.heading, []).append(told)
+    if len(tables_of) > 1 and len({one.trit for one in found if not one.injected}) > 1:
+        of_sections = {one for table in tables_of.values() for one in table}
+        found = [one for one in found if one not in of_sections]
     return found
 
 
@@ -116,7 +130,7 @@ def _below_name(text: Text, number: int, name: str) -> bool:
     """Whether the lines above, up to an empty one or the beginning of the block, give the skill's name."""
     for above in range(number - 1, max(0, number - 10), -1):
         line = text.line(above)
-        if not line.strip() or line.startswith(("---", "```", "~~~")):
+        if not line.strip() or line.startswith(("---", *_FENCE)):
             return False
         if line.startswith("name:"):
             return line[5:].strip().strip("\"'") == name
@@ -129,10 +143,20 @@ def _property_row(match: re.Match[str]) -> bool:
     return rest == "|" and match.string.lstrip().startswith("|")
 
 
-def _written_by_a_tool(text: Text, number: int, label: str) -> bool:
-    """Whether the lines around are those of a known template, whatever stands above them."""
-    if any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
+def _assigned(text: Text, number: int) -> bool:
+    """Whether a line stands below a heading of an assignment, or first in a plain fence below one such as `GF(3) Integration`."""
+    around = text.at(number)
+    if _ASSIGNMENT.search(around.heading):
         return True
+    first = around.fenced and not around.code and text.line(number - 1).lstrip(_QUOTED).startswith(_FENCE)
+    return first and _INTEGRATION.match(around.heading) is not None
+
+
+def _written_by_a_tool(text: Text, number: int, label: str, own: bool) -> bool:
+    """Whether the lines around are those of a known template. An author may write the same ones, below a heading of an assignment."""
+    if any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
+        # The heading of the tool may stand in a fence that nothing closes.
+        return not own or any(_CATSHARP.match(text.line(number - above)) for above in range(1, 9))
     return label.startswith("Skill") and any(_SDF.search(text.line(number - above)) for above in range(1, 9))
 
 
