@@ -70,7 +70,7 @@ def test_in_a_pipe_nothing_is_cut_or_coloured_and_there_is_no_header(capsys):
 def test_show_gives_the_schemas(capsys):
     assert execute(["show", "check-triads", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert shown["input_schema"]["properties"]["path"]["format"] == "path"
+    assert shown["input_schema"]["properties"]["path"]["format"] == "collection"
     assert execute(["show", "check-triads"]) == 0
     assert "skills run check-triads" in capsys.readouterr().out
     assert execute(["show", "check-triads", "--guide"]) == 0
