@@ -22,10 +22,20 @@ _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
 _NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
 _NUMBER = rf"(?:[{_PLUS}±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])"
 _STATED = rf"\(\s*(?P<trit>[{_PLUS}{ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
-_NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
+_NO_WORD = (
+    r"(?!(?:and|or|AND|OR|plus|minus|then|with|both|all|each|every|any|two|three|four|five|six|more|others?|is|are|was|be|has|have|needs?"
+    r"|not|no)\b)"
+)
+_WORDS = rf"{_NO_WORD}{_NAME}(?:\s{_NO_WORD}[^\W\d_][\w@./#-]{{0,60}}){{1,2}}"
 _BEFORE = rf"\[\s*(?P<before>[{_PLUS}{ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
-_MEMBER = pattern(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
+_MEMBER, _LONG_MEMBER = (
+    pattern(rf"(?:{_BEFORE})?{_QUOTE}(?:{_LINK}|(?P<name>{name})){_QUOTE}{behind}(?:[`*]{{1,3}}(?!\s*[0-9]))?")
+    for name, behind in ((rf"{_PLACEHOLDER}|{_NAME}", rf"{_BEHIND}?"), (_WORDS, _BEHIND))
+)
+"""The name of a long one has two or three words, and ends at its trit."""
+_WORDS_BEFORE = pattern(r"(?:\A|[:|]\s{1,3}|(?:[-*+>•]|[0-9]\.)\s)(?P<words>(?:[A-Z]\w{0,40}\s){1,2})\Z")
+"""The first words of a name, with nothing else before them."""
 _TRITS = pattern(rf"[{ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = pattern(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
 BEHIND_A_TRIT = r"[`*]{0,3}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)"
@@ -84,8 +94,9 @@ def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
         if not _SEPARATOR.match(text, end):
             position = end
             continue
-        members, marks = [_member(first)], []
-        while (separator := _SEPARATOR.match(text, end)) and (following := _MEMBER.match(text, separator.end())):
+        words = _words_before(first)
+        members, marks = [_member(first, words)], []
+        while (separator := _SEPARATOR.match(text, end)) and (following := _following(text, separator)):
             newcomer = _member(following)
             if separator["mark"] != "⊗" and (_bare(members[-1]) or _bare(newcomer)):
                 break
@@ -105,8 +116,18 @@ def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
         stated = sum(not _bare(member) for member in members)
         if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
             form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
-            found.append(RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position))
+            found.append(
+                RawClaim(tuple(members), assertions, text[first.start() - len(words) : position].strip(), form, first.start(), position)
+            )
     return found, taken
+
+
+def _following(text: str, separator: re.Match[str]) -> re.Match[str] | None:
+    """The member behind a separator. Between commas a name is one word, because prose stands between others."""
+    one = _MEMBER.match(text, separator.end())
+    if separator["mark"] == "," or (one and any(one.group("before", "after", "trit"))):
+        return one
+    return _LONG_MEMBER.match(text, separator.end()) or one
 
 
 def _is_rest(before: str, mark: str) -> bool:
@@ -129,8 +150,8 @@ def says_trits(line: str) -> bool:
     return _TRIT_WORD.search(line) is not None
 
 
-def _member(match: re.Match[str]) -> Member:
-    name = (match["link"] or match["name"]).strip()
+def _member(match: re.Match[str], words: str = "") -> Member:
+    name = words + (match["link"] or match["name"]).strip()
     linked = match["link"] is not None
     placeholder = not linked and name.startswith("[")
     name = name[1:-1].strip("`* ") if linked else name
@@ -143,6 +164,14 @@ def _member(match: re.Match[str]) -> Member:
         return Member(name=name, trit=read_trit(text), placeholder=placeholder)
     except NotATrit as error:
         return Member(name=name, placeholder=placeholder, problem=str(error))
+
+
+def _words_before(match: re.Match[str]) -> str:
+    """The capitalised words before the name of a group's first member that belong to it."""
+    if not (match["name"] or "")[:1].isupper():
+        return ""
+    words = _WORDS_BEFORE.search(match.string, max(0, match.start() - 100), match.start())
+    return words["words"] if words else ""
 
 
 def _bare(member: Member) -> bool:

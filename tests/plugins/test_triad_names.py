@@ -1,0 +1,59 @@
+"""How members of a group are named in prose: names of several words, and names in the lines of a drawn box."""
+
+from __future__ import annotations
+
+import pytest
+
+from realitygap_plugins.triads.prose import find_claims
+from realitygap_plugins.triads.text import Text
+from realitygap_plugins.triads.verdicts import judge
+
+
+def groups(text: str) -> list[tuple[list[tuple[str, int | None]], str]]:
+    found = find_claims(Text(text), path="x.md")
+    return [([(one.name, one.trit) for one in claim.members], judge(claim, {}).truth) for claim in found]
+
+
+@pytest.mark.parametrize("mark", ["⊗", "+", "→", "×"])
+def test_a_name_beside_its_trit_may_have_several_words(mark: str) -> None:
+    expected = [("Long", 1), ("Market Maker", 0), ("Short Term Loss", -1)]
+    assert groups(f"Long (+1) {mark} Market Maker (0) {mark} Short Term Loss (-1) = 0 ✓") == [(expected, "true")]
+    assert groups(f"a (+1) {mark} Bob Jones (0) {mark} c (0) = 0 ✓") == [([("a", 1), ("Bob Jones", 0), ("c", 0)], "false")]
+    assert groups(f"- `a` (+1) {mark} **gamma cells** (-1) = 0") == [([("a", 1), ("gamma cells", -1)], "true")]
+
+
+@pytest.mark.parametrize("before", ["", "- ", "1. ", "| x | ", "**Triad**: ", "> "])
+def test_the_first_name_may_have_several_words_where_they_are_capitalised(before: str) -> None:
+    expected = [("Gay MCP", 1), ("ACSets", 0), ("Three Match", -1)]
+    assert groups(f"{before}Gay MCP (+1) ⊗ ACSets (0) ⊗ Three Match (-1) = 0 ✓") == [(expected, "true")]
+
+
+@pytest.mark.parametrize("before", ["Use ", "The bundle ", "We load Some "])
+def test_words_before_the_first_name_are_no_part_of_it(before: str) -> None:
+    ((members, truth),) = groups(f"{before}fit-walk (+1) ⊗ look (0) ⊗ train (-1) = 0")
+    assert (members[0], truth) == (("fit-walk", 1), "true")
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        *(
+            "b and c (+1)",
+            "b plus c (+1)",
+            "two others (+1)",
+            "b needs one (+1)",
+            "b is now (+1)",
+            "c 2 (+1)",
+            "3 cells (+1)",
+            "b × c d (+1)",
+        ),
+        *("a name of five words (+1)", "b, c d (+1)", "Bob (+1)x", "Bob Jones [+1]"),
+    ],
+)
+def test_words_that_are_no_name_of_one_member_leave_a_group_unread(second: str) -> None:
+    assert [truth for _, truth in groups(f"a (-1) + {second} = 1")] == []
+
+
+@pytest.mark.parametrize("text", ["a (+1), Some Scenes (0), c (+1) = 0", "a foo (1) + b bar (0) = 1", "ate a (+1) and then b c (-1) = 0"])
+def test_prose_and_calls_with_numbers_in_brackets_stay_unread(text: str) -> None:
+    assert groups(text) == []
