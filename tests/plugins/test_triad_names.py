@@ -57,3 +57,33 @@ def test_words_that_are_no_name_of_one_member_leave_a_group_unread(second: str) 
 @pytest.mark.parametrize("text", ["a (+1), Some Scenes (0), c (+1) = 0", "a foo (1) + b bar (0) = 1", "ate a (+1) and then b c (-1) = 0"])
 def test_prose_and_calls_with_numbers_in_brackets_stay_unread(text: str) -> None:
     assert groups(text) == []
+
+
+BOX, COMMENT, SLASHES = "│   {}   │", "# {}", "// {}"
+
+
+@pytest.mark.parametrize("frame", ["{}", "> {}", BOX, COMMENT, SLASHES, "┃ {}", "-- {}", ";; {}", "    ║ {} ║"])
+def test_a_group_goes_on_in_the_next_line_of_a_box_or_a_comment(frame: str) -> None:
+    def framed(*lines: str) -> str:
+        return "```\n" + "\n".join(frame.format(line) for line in lines) + "\n```\n"
+
+    three = [("a", 1), ("b", 0), ("c", -1)]
+    assert groups(framed("a (+1) ⊗ b (0)", "⊗ c (-1) = 0")) == [(three, "true")]
+    assert groups(framed("a (+1) ⊗", "b (0) ⊗", "c (-1) = 0 ✓")) == [(three, "true")]
+    assert groups(framed("a (+1) ⊗ b (0) ⊗ c (-1)", "= +1 ✓")) == [(three, "false")]
+    assert groups(framed("a (+1) ⊗ b (-1) = 0", "⊗ c (+1) = 0")) == [([("a", 1), ("b", -1)], "true")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "│ a (+1) │ │ b (0) │\n│   ⊗    │ │   ⊗   │\n│ c (-1) = 0 │ │ d (0) │",
+            "│ a (+1) ⊗ b (0) │\n⊗ c (-1) = 0",
+            "# a (+1)\n// ⊗ b (0) = 0",
+        ),
+        *("# a (+1)\n# → maps to b (0) = 0", "│ f(+1)  │\n│ → Need (-1) │", "- a (+1)\n- ⊗ b (-1) = +1"),
+    ],
+)
+def test_lines_of_different_boxes_or_comments_are_not_joined(text: str) -> None:
+    assert [truth for _, truth in groups(text) if truth != "undetermined"] == []
