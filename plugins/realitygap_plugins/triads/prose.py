@@ -22,7 +22,7 @@ from realitygap_plugins.triads.sums import BEHIND_A_NUMBER, MAX_MEMBERS, anonymo
 from realitygap_plugins.triads.text import MAX_LINE, Text, line_around
 
 MARKS = (
-    *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
+    *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3", "0 ✓"),
     pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
     pattern(r"\((?:[-+\uff0b−–01]| [-+\uff0b−–01]|PLUS|MINUS|ERGODIC|3(?<=GF\(3)\))"),
 )
@@ -33,7 +33,7 @@ MAX_JOINED = 200
 """Lines of one statement. A longer one is left out, because half of it would be another."""
 
 _GROUP = pattern(
-    rf"[⊗Σ∑)\[01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?\(|(?<=[){ROUND}]){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
+    rf"[⊗Σ∑)\[\]01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?[(\[]|(?<=[01][)\]])`?\s*[→⟹⇒=≡≢≠-]|(?<=[){ROUND}]){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
 )
 """What every group has: ⊗, a list behind Σ, two members or two numbers. Its first characters are sought first, because that is fast."""
 _SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
