@@ -69,7 +69,7 @@ def test_a_group_goes_on_in_the_next_line_of_a_box_or_a_comment(frame: str) -> N
 
     three = [("a", 1), ("b", 0), ("c", -1)]
     assert groups(framed("a (+1) ⊗ b (0)", "⊗ c (-1) = 0")) == [(three, "true")]
-    assert groups(framed("a (+1) ⊗", "b (0) ⊗", "c (-1) = 0 ✓")) == [(three, "true")]
+    assert groups(framed("a (+1)", "⊗ b (0)", "⊗ c (-1)", "= 0 ✓")) == [(three, "true")]
     assert groups(framed("a (+1) ⊗ b (0) ⊗ c (-1)", "= +1 ✓")) == [(three, "false")]
     assert groups(framed("a (+1) ⊗ b (-1) = 0", "⊗ c (+1) = 0")) == [([("a", 1), ("b", -1)], "true")]
 

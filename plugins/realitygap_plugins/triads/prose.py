@@ -18,11 +18,12 @@ from realitygap_plugins.triads.members import BEHIND_A_TRIT, ROUND, TRIT_BEFORE_
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
-from realitygap_plugins.triads.sums import BEHIND_A_NUMBER, MAX_MEMBERS, anonymous_groups, listed_groups
+from realitygap_plugins.triads.sums import BEHIND_A_NOTE, BEHIND_A_NUMBER, MAX_MEMBERS, anonymous_groups, listed_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text, line_around
 
 MARKS = (
-    *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3", "0 ✓"),
+    *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
+    pattern(r"✓(?:(?<=  = 0 ✓)|(?<==  0 ✓)|(?<=[a-z]\) = 0 ✓)|(?<=\] = 0 ✓))"),
     pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
     pattern(r"\((?:[-+\uff0b−–01]| [-+\uff0b−–01]|PLUS|MINUS|ERGODIC|3(?<=GF\(3)\))"),
 )
@@ -33,13 +34,13 @@ MAX_JOINED = 200
 """Lines of one statement. A longer one is left out, because half of it would be another."""
 
 _GROUP = pattern(
-    rf"[⊗Σ∑)\[\]01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?[(\[]|(?<=[01][)\]])`?\s*[→⟹⇒=≡≢≠-]|(?<=[){ROUND}]){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
+    rf"[⊗Σ∑)\[\]01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?[(\[]|(?<=[-+−–,\s][01][)\]])`?\s*(?:[→⟹⇒=≡≢≠]|->)|(?<=[){ROUND}])(?:{BEHIND_A_TRIT}|{BEHIND_A_NOTE})|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
 )
 """What every group has: ⊗, a list behind Σ, two members or two numbers. Its first characters are sought first, because that is fast."""
 _SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
-_EDGE = pattern(r"\n(?:(?:[ \t>│┃║]*|[ \t]*[#/;-]{1,3}[ \t]+)[⊗→×+=≡⊢]|(?<=[⊗⊕+→×│┃║]\n)|(?<=[^\S\n]\n))")
+_EDGE = pattern(r"\n(?:(?:[ \t>│┃║]*|[ \t]*[#/;-]{1,3}[ \t]+)[⊗→×+=≡⊢]|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
 """Between two lines that may be of one statement."""
 _CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")

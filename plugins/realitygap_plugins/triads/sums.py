@@ -16,7 +16,9 @@ MAX_MEMBERS = 1000
 
 _TRIT = rf"(?:[+]|{DASH})?\s?[01]"
 _NOTE = r"(?!(?:mod|needs?|balanced|conserved|sum|total)\b)[A-Za-z]"
-_INNER = rf"\(\s*(?P<inner>{_TRIT}(?:(?P<more>(?:\s?(?:[+]|{DASH})\s?(?:[+]|{DASH})?[01]){{1,40}})|\s{_NOTE}[A-Za-z_-]{{0,40}})?)\s*\)"
+_INNER = (
+    rf"\(\s*(?P<inner>{_TRIT}(?P<more>(?:\s?(?:[+]|{DASH})\s?(?:[+]|{DASH})?[01]){{1,40}})?)(?:(?<=[01])\s{_NOTE}[A-Za-z_-]{{0,40}})?\s*\)"
+)
 _PLAIN = rf"(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^]))(?:\s{{1,3}}\({_NOTE}[^()]{{0,40}}\)(?=\s*(?:[+⊗=≡→]|{DASH})))?"
 _COUNT = r"(?:(?P<count>[0-9]{1,4})(?:\s?[×x·*]?\s?(?=\()|×(?=[01])))?"
 _TERM = pattern(rf"{_COUNT}(?:{_INNER}|{_PLAIN})")
@@ -24,8 +26,9 @@ _FIRST = pattern(rf"(?<![\w.^]){_COUNT}(?:{_INNER}(?(more)(?=\s*(?:[+⊗]|{DASH}
 """The first of a sum. Trits in brackets, `(+1 - 1)`, are one where another one follows; else the sum is in the brackets."""
 _EACH = pattern(rf"(?P<minus>{DASH}(?=\s?[-+{MINUS_SIGNS}]))?\s?(?P<trit>(?:[+]|{DASH})?\s?[01])")
 _PLUS = pattern(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
-BEHIND_A_NUMBER = rf"(?:\s{{1,3}}\(?[A-Za-z][^()]{{0,40}}(?=\)))?\s*\)?\s*(?:[+⊗]|{DASH})"
-_TWO = pattern(rf"[01]{BEHIND_A_NUMBER}")
+BEHIND_A_NUMBER = rf"\s*\)?\s*(?:[+⊗]|{DASH})"
+BEHIND_A_NOTE = rf"(?<=[A-Za-z]\))\s*[+]\s*\(?(?:[+]|{DASH})?\s?[01]"
+_TWO = pattern(rf"[01)](?:(?<=[01]){BEHIND_A_NUMBER}|{BEHIND_A_NOTE})")
 _ABOUT_TRITS = pattern(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
 _ABOUT_OTHERS = pattern(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
 _SAID = pattern(r"\s*(?:`|\*\*)?\s*\)?\s*(?:`|\*\*)?(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
@@ -39,10 +42,8 @@ _NO_OPERATOR = pattern(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])
 _ARROW_FROM_A_TRIT = pattern(rf"(?:\(\s?(?:[+]|{DASH})\s?1\s?\)|(?<![\w.])(?:[+]|{DASH})1)`?\s{{0,9}}(?:[→⟶⇒⟹↦↔]|[-=]>)\s{{0,9}}`?\Z")
 """`(+1) → ` before a sum, which says nothing of it alone. Behind `(0) → ` the sum is the same with and without what is before."""
 _LISTED_TRIT = rf"(?:[+]|{DASH})?[01]"
-_LISTED = pattern(
-    rf"(?P<sum>[Σ∑]\s?|(?<!\w)(?i:sum|total))?(?:\(|(?P<square>\[))(?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?"
-    r"(?(square)\]|\))"
-)
+_LISTED = pattern(rf"[(\[](?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?(?:(?P<round>\))|\])")
+_SUM_OF = pattern(r"(?:[Σ∑]\s?|(?<!\w)(?i:sum|total))\Z")
 _NO_LIST = pattern(r"[\w(\[]\Z|\b(?:max|min|median|mul|dot|prod|product)(?:\s+of)?\s\Z")
 _YIELDS = pattern(r"\s*`?\s*(?:→|⟹|⇒|->|=>)\s*(?=(?:[+]|[-−–])?[0-9])")
 _CONFIRMED = pattern(r"mod|[≡≢≠✓✔✅✗✘❌]", re.IGNORECASE)
@@ -97,14 +98,19 @@ def listed_groups(text: str) -> Iterator[RawClaim]:
     if "," not in text:
         return
     for match in _LISTED.finditer(text):
+        start = match.start()
+        if (text[start] == "(") != bool(match["round"]):
+            continue
         trits = [integer(trit) for trit in match["trits"].split(",")]
-        if match["sum"]:
+        if summed := _SUM_OF.search(text, max(0, start - 6), start):
+            start = summed.start()
             assertions, stop = read_assertions(text, match.end())
         else:
             assertions, stop = _balance_of_list(text, match) if len(trits) > 2 else ((), 0)
-        if assertions and not _is_rest(text, match.start()):
-            members = tuple(Member(name="", trit=trit) for trit in trits)
-            yield RawClaim(members, assertions, text[match.start() : stop].strip(), "numbers", match.start(), stop)
+        if assertions and not _is_rest(text, start):
+            yield RawClaim(
+                tuple(Member(name="", trit=trit) for trit in trits), assertions, text[start:stop].strip(), "numbers", start, stop
+            )
 
 
 def _balance_of_list(text: str, match: re.Match[str]) -> tuple[tuple[Assertion, ...], int]:
@@ -135,9 +141,7 @@ def _terms(text: str, position: int) -> tuple[list[int], int, int]:
     end = position
     sign = 1
     while term := _TERM.match(text, position):
-        numbers = [
-            -integer(one["trit"]) if one["minus"] else integer(one["trit"]) for one in _EACH.finditer(term["inner"] or term["plain"])
-        ]
+        numbers = _inside(term["inner"]) if term["more"] else [integer(term["inner"] or term["plain"])]
         if len(trits) <= MAX_MEMBERS:
             trits += [sign * number for number in numbers] * min(int(term["count"] or 1), MAX_MEMBERS + 1)
         written += 1
@@ -148,3 +152,8 @@ def _terms(text: str, position: int) -> tuple[list[int], int, int]:
         sign = -1 if separator["minus"] else 1
         position = separator.end()
     return trits, written, end
+
+
+def _inside(terms: str) -> list[int]:
+    """The trits of `+1 - 1 + -1`."""
+    return [-integer(one["trit"]) if one["minus"] else integer(one["trit"]) for one in _EACH.finditer(terms)]
