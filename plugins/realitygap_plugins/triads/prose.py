@@ -23,8 +23,7 @@ from realitygap_plugins.triads.text import MAX_LINE, Text, line_around
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
-    pattern(r"✓(?:(?<=  = 0 ✓)|(?<==  0 ✓)|(?<=[a-z]\) = 0 ✓)|(?<=\] = 0 ✓))"),
-    pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
+    pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=)|(?=\s\s?0 ✓)(?:(?=\s\s)|(?<=\s\s=)|(?<=[a-z]\) =)|(?<=\] =)))"),
     pattern(r"\((?:[-+\uff0b−–01]| [-+\uff0b−–01]|PLUS|MINUS|ERGODIC|3(?<=GF\(3)\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
@@ -40,13 +39,14 @@ _GROUP = pattern(
 _SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
-_EDGE = pattern(r"\n(?:(?:[ \t>│┃║]*|[ \t]*[#/;-]{1,3}[ \t]+)[⊗→×+=≡⊢]|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
+_EDGE = pattern(r"\n(?:[ \t>│┃║]*(?:[⊗→×+=≡⊢]|(?:#|//|--|;;?)[ \t]+[⊗×+=≡⊢])|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
 """Between two lines that may be of one statement."""
 _CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")
 _QUOTED = " \t>"
 _FRAMED = pattern(r"[ \t]*(?:(?P<wall>[│┃║])(?P<inside>[^│┃║]*+)(?:(?P=wall)\s*)?|(?P<mark>#|//|--|;{1,2})\s(?P<comment>(?!\s*→).*))\Z")
 """A line of one drawn box, or of a comment."""
+_FRAMES = frozenset("│┃║#/-;")
 _BRANCH = pattern(r"[\s>│|├└─]*")
 _TRIT_LINE = pattern(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
@@ -207,7 +207,7 @@ def _too_long(text: Text, first: int, last: int) -> str:
 
 def _contents(line: str, following: str) -> tuple[str, str]:
     """Two lines without the walls of the box around both, or the marks of a comment before both; as they are where there are none."""
-    one = _FRAMED.match(line)
+    one = _FRAMED.match(line) if following.lstrip()[:1] in _FRAMES else None
     other = _FRAMED.match(following) if one else None
     if not one or not other or one.group("wall", "mark") != other.group("wall", "mark"):
         return line, following
