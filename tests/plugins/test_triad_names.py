@@ -87,3 +87,28 @@ def test_a_group_goes_on_in_the_next_line_of_a_box_or_a_comment(frame: str) -> N
 )
 def test_lines_of_different_boxes_or_comments_are_not_joined(text: str) -> None:
     assert [truth for _, truth in groups(text) if truth != "undetermined"] == []
+
+
+DOCSTRING = '```python\ndef balance():\n    """\n    {}\n    {}\n    """\n```\n'
+
+
+def test_a_sum_in_a_docstring_that_speaks_of_trits_is_prose() -> None:
+    said = "This is the GF(3) balanced state:"
+    assert groups(DOCSTRING.format(said, "Riehl(-1) + Bengio(0) + Plus(+1) = 0")) == [([("Riehl", -1), ("Bengio", 0), ("Plus", 1)], "true")]
+    assert groups(DOCSTRING.format(said, "Riehl(-1) + Bengio(0) = 0")) == [([("Riehl", -1), ("Bengio", 0)], "false")]
+    assert groups(DOCSTRING.format(said, "").replace("    \n", "\n    Riehl(-1) + Bengio(0) = 0\n")) == [
+        ([("Riehl", -1), ("Bengio", 0)], "false")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DOCSTRING.format("The sign of a number:", "sign(-1) + sign(+1) = 0"),
+        DOCSTRING.format("Trits.", '"""\n    x = sign(-1) + sign(+1) = 0\n    """'),
+        '```python\n"""About trits."""\nsign(-1) + sign(+1) = 1\n```\n',
+        '"""\n```python\n# trits\nsign(-1) + sign(+1) = 1\n```\n',
+    ],
+)
+def test_calls_in_code_or_in_a_docstring_of_other_things_are_no_sum(text: str) -> None:
+    assert groups(text) == []

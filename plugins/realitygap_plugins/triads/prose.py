@@ -245,7 +245,9 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         named, taken = named_groups(statement.text)
         for raw in (*named, *anonymous_groups(statement.text, taken), *listed_groups(statement.text)):
             line = statement.line_at(raw.start)
-            if is_refused(statement.text, raw.start, raw.end) or (_is_code(raw, statement.text) and text.at(line).code):
+            if is_refused(statement.text, raw.start, raw.end) or (
+                _is_code(raw, statement.text) and text.at(line).code and not _in_docstring(text, line)
+            ):
                 continue
             if raw.members:
                 raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
@@ -293,6 +295,22 @@ def _is_code(raw: RawClaim, line: str) -> bool:
     """Whether this is an expression in a block of code, such as `sign(-1) + sign(+1) = 0`: nothing about trits, brackets as of calls."""
     spoken = raw.form == "numbers" or "⊗" in raw.text or " (" in raw.text or line.startswith(_COMMENT)
     return not spoken and not says_trits(line)
+
+
+_MAX_CODE = 500
+"""Lines of code above one that are searched for the docstring around it."""
+
+
+def _in_docstring(text: Text, number: int) -> bool:
+    """Whether a line of code stands in a docstring that speaks of trits above it, and so is prose."""
+    above: list[str] = []
+    for one in range(number - 1, max(0, number - _MAX_CODE), -1):
+        line = text.line(one)
+        if line.lstrip().startswith(("```", "~~~")):
+            outside_and_inside = "\n".join(reversed(above)).split('"""')
+            return len(outside_and_inside) % 2 == 0 and says_trits(outside_and_inside[-1])
+        above.append(line)
+    return False
 
 
 def _implied(text: Text, line: int, heading: str) -> str:
