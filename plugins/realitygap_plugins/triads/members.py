@@ -60,6 +60,8 @@ _REST, _REST_OF_COMMAS = (
     for comma in ("", ",")
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
+_OPENS = pattern(r"(?:\A|[:|])[\s*`]{0,9}(?:[-*+>•]\s|[0-9]{1,3}[.)]\s)?[`*]{0,3}\Z")
+_ENDS = pattern(r"[`*]{0,3}\s*(?:[.;|]|\Z)")
 _SIGN = pattern(rf"\(\s*(?:[{_PLUS}±{ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
@@ -80,9 +82,9 @@ class RawClaim(NamedTuple):
 def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
     """Groups of named members joined by ⊗, + or →, with their trits as numbers or symbols, and placeholders such as `[balancer] (+)`.
 
-    A group joined by commas, and one of bare names, count only with something said of them. A bare name is a member only beside ⊗,
-    because + and → join all kinds of words. The second list has the parts of the text that members use, also those of groups that are
-    left out.
+    A group joined by commas, and one of bare names, count only with something said of them, and so do members joined by + unless they are
+    all of an item or a cell. A bare name is a member only beside ⊗, because + and → join all kinds of words. The second list has the parts
+    of the text that members use, also those of groups that are left out.
     """
     found: list[RawClaim] = []
     taken: list[tuple[int, int]] = []
@@ -114,7 +116,8 @@ def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
         if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()], marks[0]):
             continue
         stated = sum(not _bare(member) for member in members)
-        if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
+        alone = stated == len(members) > 2 and set(marks) == {"+"} and _is_alone(text, first.start() - len(words), end)
+        if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2) or alone:
             form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
             found.append(
                 RawClaim(tuple(members), assertions, text[first.start() - len(words) : position].strip(), form, first.start(), position)
@@ -138,6 +141,11 @@ def _is_rest(before: str, mark: str) -> bool:
         before = before[before.rindex("|") + 1 :]  # cells of a table, which the same character divides
     rest = _REST_OF_COMMAS if mark == "," else _REST
     return rest.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    """Whether a group is all that an item, a cell or a line says, but for a label before it."""
+    return _OPENS.search(text, max(0, start - 40), start) is not None and _ENDS.match(text, end) is not None
 
 
 def _calls(text: str, start: int, end: int) -> bool:

@@ -270,6 +270,8 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         assertions, notes = raw.assertions, tuple[str, ...]()
         if not assertions and not raw.text.endswith("?") and (implied := _implied(text, line, around.heading)):
             assertions, notes = (Assertion(kind="balanced"),), (implied,)
+        if not assertions and raw.form in ("line", "symbols") and "⊗" not in raw.text:
+            continue  # nothing says that it is a group
         claims.append(
             Claim(
                 members=raw.members,

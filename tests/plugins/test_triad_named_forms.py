@@ -1,4 +1,4 @@
-"""How members of a group are named in prose: names of several words, and names in the lines of a drawn box."""
+"""Groups of named members as collections write them: names of several words, boxes, comments, docstrings, headings."""
 
 from __future__ import annotations
 
@@ -112,3 +112,47 @@ def test_a_sum_in_a_docstring_that_speaks_of_trits_is_prose() -> None:
 )
 def test_calls_in_code_or_in_a_docstring_of_other_things_are_no_sum(text: str) -> None:
     assert groups(text) == []
+
+
+ROWS = "| Skill | Trit |\n|--|--|\n| a | +1 |\n| b | {} |\n| c | 0 |\n"
+
+
+@pytest.mark.parametrize("heading", ["### Triad 1: Infrastructure (Σ = 0)", "## Core (sum = 0 ✓)", "# Three (Σ ≡ 0 mod 3)"])
+def test_a_sum_in_the_heading_of_a_table_of_skills_is_said_of_it(heading: str) -> None:
+    assert [truth for _, truth in groups(f"{heading}\n\n{ROWS.format('-1')}")] == ["true"]
+    assert [truth for _, truth in groups(f"{heading}\n\nThese go first.\n\n{ROWS.format('+1')}")] == ["false"]
+    # What stands below the table says it better.
+    assert [truth for _, truth in groups(f"{heading}\n\n{ROWS.format('+1')}\nSum = +2\n")] == ["true"]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        *("## Skills with Σ = 0 and others\n\n", "## Balanced triads\n\n", "## Three (Σ = 0)\n\n### Others\n\n", "## Three (Σ ≠ 0?)\n\n"),
+        *("## Three (Σ = 0)\n\n| x | y |\n|--|--|\n| 1 | 2 |\n\n", "## Three (Σ = 0)\n\none\n\ntwo\n\nthree\n\nfour\n\n", "(Σ = 0)\n\n"),
+        "## Wrong (Σ = 0)\n\n",
+    ],
+)
+def test_a_heading_that_is_not_of_that_table_alone_says_nothing_of_it(above: str) -> None:
+    assert groups(f"{above}{ROWS.format('+1')}") == []
+
+
+@pytest.mark.parametrize("heading", ["## Balanced Triads", "### GF(3)-conserved groups"])
+def test_a_named_sum_below_a_heading_that_says_so_claims_to_balance(heading: str) -> None:
+    assert [truth for _, truth in groups(f"{heading}\n\n- a (-1) + b (0) + c (0)")] == ["false"]
+    assert [truth for _, truth in groups(f"{heading}\n\n- a (-1) + b (0) + c (+1)")] == ["true"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a (-1) + b (0)",
+        "- a (-1) + b (0) + more",
+        "We need a (-1) + b (0) + c (0)",
+        "- a (-1), b (0), c (0)",
+        "- a (-1) + b (0) + c (0)?",
+    ],
+)
+def test_other_sums_below_such_a_heading_claim_nothing(text: str) -> None:
+    assert groups(f"## Balanced Triads\n\n{text}") == []
+    assert groups("## Triads\n\n- a (-1) + b (0) + c (0)") == []
