@@ -22,7 +22,7 @@ _INNER = (
 _PLAIN = rf"(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^]))(?:\s{{1,3}}\({_NOTE}[^()]{{0,40}}\)(?=\s*(?:[+⊗=≡→]|{DASH})))?"
 _COUNT = r"(?:(?P<count>[0-9]{1,4})(?:\s?[×x·*]?\s?(?=\()|×(?=[01])))?"
 _TERM = pattern(rf"{_COUNT}(?:{_INNER}|{_PLAIN})")
-_FIRST = pattern(rf"(?<![\w.^]){_COUNT}(?:{_INNER}(?(more)(?=\s*(?:[+⊗]|{DASH})))|{_PLAIN})")
+_FIRST = pattern(rf"(?=[(0-9+{MINUS_SIGNS}-])(?<![\w.^]){_COUNT}(?:{_INNER}(?(more)(?=\s*(?:[+⊗]|{DASH})))|{_PLAIN})")
 """The first of a sum. Trits in brackets, `(+1 - 1)`, are one where another one follows; else the sum is in the brackets."""
 _EACH = pattern(rf"(?P<minus>{DASH}(?=\s?[-+{MINUS_SIGNS}]))?\s?(?P<trit>(?:[+]|{DASH})?\s?[01])")
 _PLUS = pattern(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
