@@ -30,7 +30,7 @@ _WORDS = rf"{_NO_WORD}{_NAME}(?:\s{_NO_WORD}[^\W\d_][\w@./#-]{{0,60}}){{1,2}}"
 _BEFORE = rf"\[\s*(?P<before>[{_PLUS}{ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
 _MEMBER, _LONG_MEMBER = (
-    pattern(rf"(?:{_BEFORE})?{_QUOTE}(?:{_LINK}|(?P<name>{name})){_QUOTE}{behind}(?:[`*]{{1,3}}(?!\s*[0-9]))?")
+    pattern(rf"(?=[\w@*`\[])(?:{_BEFORE})?{_QUOTE}(?:{_LINK}|(?P<name>{name})){_QUOTE}{behind}(?:[`*]{{1,3}}(?!\s*[0-9]))?")
     for name, behind in ((rf"{_PLACEHOLDER}|{_NAME}", rf"{_BEHIND}?"), (_WORDS, _BEHIND))
 )
 """The name of a long one has two or three words, and ends at its trit."""

@@ -21,9 +21,7 @@ _INNER = (
 )
 _PLAIN = rf"(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^]))(?:\s{{1,3}}\({_NOTE}[^()]{{0,40}}\)(?=\s*(?:[+⊗=≡→]|{DASH})))?"
 _COUNT = r"(?:(?P<count>[0-9]{1,4})(?:\s?[×x·*]?\s?(?=\()|×(?=[01])))?"
-_TERM = pattern(rf"{_COUNT}(?:{_INNER}|{_PLAIN})")
-_FIRST = pattern(rf"(?=[(0-9+{MINUS_SIGNS}-])(?<![\w.^]){_COUNT}(?:{_INNER}(?(more)(?=\s*(?:[+⊗]|{DASH})))|{_PLAIN})")
-"""The first of a sum. Trits in brackets, `(+1 - 1)`, are one where another one follows; else the sum is in the brackets."""
+_TERM = pattern(rf"(?=[(0-9+{MINUS_SIGNS}-])(?<![\w.^]){_COUNT}(?:{_INNER}|{_PLAIN})")
 _EACH = pattern(rf"(?P<minus>{DASH}(?=\s?[-+{MINUS_SIGNS}]))?\s?(?P<trit>(?:[+]|{DASH})?\s?[01])")
 _PLUS = pattern(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
 BEHIND_A_NUMBER = rf"\s*\)?\s*(?:[+⊗]|{DASH})"
@@ -63,14 +61,14 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     if not _RELATION.search(outside):
         return
     position = said = 0
-    while first := _FIRST.search(text, position):
+    while first := _TERM.search(text, position):
         at = first.start()
         inside = next((end for begin, end in taken if begin <= at < end), None)
         if inside is not None:
             position = inside
             continue
         trits, written, end = _terms(text, at)
-        position = end
+        position = end if written > 1 or not first["more"] else at + 1  # the sum may be in the brackets
         if written < 2 or not _SAID.match(text, end) or _is_rest(text, at) or _ARROW_FROM_A_TRIT.search(text, max(said, at - 24), at):
             continue
         close = _CLOSE.match(text, end)
