@@ -93,9 +93,9 @@ def listed_groups(text: str) -> Iterator[RawClaim]:
 
     Without Σ there are at least three, because two are as often the arguments of something.
     """
-    if "," not in text:
-        return
-    for match in _LISTED.finditer(text):
+    found = list(_LISTED.finditer(text)) if "," in text else []
+    about = bool(found) and _ABOUT_TRITS.search(text) is not None and not _ABOUT_OTHERS.search(text)
+    for match in found:
         start = match.start()
         if (text[start] == "(") != bool(match["round"]):
             continue
@@ -104,7 +104,7 @@ def listed_groups(text: str) -> Iterator[RawClaim]:
             start = summed.start()
             assertions, stop = read_assertions(text, match.end())
         else:
-            assertions, stop = _balance_of_list(text, match) if len(trits) > 2 else ((), 0)
+            assertions, stop = _balance_of_list(text, match) if about and len(trits) > 2 else ((), 0)
         if assertions and not _is_rest(text, start):
             yield RawClaim(
                 tuple(Member(name="", trit=trit) for trit in trits), assertions, text[start:stop].strip(), "numbers", start, stop
@@ -113,10 +113,10 @@ def listed_groups(text: str) -> Iterator[RawClaim]:
 
 def _balance_of_list(text: str, match: re.Match[str]) -> tuple[tuple[Assertion, ...], int]:
     """What is said of trits in brackets without Σ, if that is whether they balance."""
-    if _NO_LIST.search(text, max(0, match.start() - 20), match.start()) or not _ABOUT_TRITS.search(text) or _ABOUT_OTHERS.search(text):
+    if _NO_LIST.search(text, max(0, match.start() - 20), match.start()):
         return (), 0
     if arrow := _YIELDS.match(text, match.end()):
-        found, stop = read_assertions(f"= {text[arrow.end() :]}", 0)
+        found, stop = read_assertions(f"= {text[arrow.end() : arrow.end() + 80]}", 0)
         stop += arrow.end() - 2
         sure = _CONFIRMED.search(text, arrow.end(), stop) is not None
     else:
