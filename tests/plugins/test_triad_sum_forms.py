@@ -81,7 +81,7 @@ def test_a_list_of_trits_of_which_something_is_said_is_a_sum(text: str, trits: l
         ),
         *("mod 3: (+1, +1, 0) → +1", "H : [0,1] → X ≡ 0", "- (-1, -1, +1) → -1 ≡ 0? → -1 + 3 = 2 ✗ (invalid!)", "dot [1, 0, 1] = 0"),
         *("sum([1, 0, 0]) == 0  # trits", "x × (1, 0, 0) ≡ 0", "(0, 0, 1) ≡ 0 (mod 2)", "median of (-1, +1, +1) = +1 in GF(3)"),
-        *("checksum(1, 0, 0) = 0 ✓", "s = [0,0,1] → no error, trit 0", "(+1, 0, 0] ≡ 0"),
+        *("checksum(1, 0, 0) = 0 ✓", "s = [0,0,1] → no error, trit 0", "(+1, 0, 0] ≡ 0", "(0, 1, 0) = 0 in a balanced frame"),
     ],
 )
 def test_a_list_of_numbers_that_is_no_sum_stays_unread(text: str) -> None:

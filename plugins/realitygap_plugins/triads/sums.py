@@ -118,10 +118,9 @@ def _balance_of_list(text: str, match: re.Match[str]) -> tuple[tuple[Assertion, 
     if arrow := _YIELDS.match(text, match.end()):
         found, stop = read_assertions(f"= {text[arrow.end() : arrow.end() + 80]}", 0)
         stop += arrow.end() - 2
-        sure = _CONFIRMED.search(text, arrow.end(), stop) is not None
     else:
         found, stop = read_assertions(text, match.end())
-        sure = True
+    sure = _CONFIRMED.search(text, match.end(), stop) is not None
     return (found, stop) if sure and any(one.kind in ("balanced", "unbalanced", "differs") for one in found) else ((), 0)
 
 
