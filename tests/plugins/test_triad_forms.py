@@ -71,8 +71,8 @@ def test_a_claim_in_a_line(text: str, form: str, trits: list[int | None], arithm
     [
         "(-1) + fit (0) + train (+1) = 0",
         "-1 ⊗ b (0) ⊗ c (0) = -1",
-        "a (+1) + the foo and bar (0) + c (+1) = 0",
-        "a (-1) ⊗ the foo and bar (0) ⊗ c (+1) = 0",
+        "a (+1) + foo bar (0) + c (+1) = 0",
+        "a (-1) ⊗ foo bar (0) ⊗ c (+1) = 0",
         "a (-1) ⊗ 🤖b (0) ⊗ c (+1) = 0",
         "a (-1) ⊗ b's (0) ⊗ c (+1) = 0",
         "a (1st) ⊗ b (0) ⊗ c (+1) = 0",

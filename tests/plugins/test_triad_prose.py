@@ -22,7 +22,7 @@ def truths(text: str) -> list[str]:
     "text",
     [
         "a (+1), Some Scenes (0), c (-1) = 0",
-        "a (+1) → some scenes and more (0) → c (-1) = 0 ✓",
+        "a (+1) → some scenes (0) → c (-1) = 0 ✓",
         "[a (+1)](../a) → b (0) → c (-1) = 0",
         "a (+1)[^1] → b (0) → c (-1) = 0",
         "a (+1) → `b` `(0)` → c (-1) → d (0) = 0",

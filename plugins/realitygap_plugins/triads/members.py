@@ -22,20 +22,10 @@ _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
 _NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
 _NUMBER = rf"(?:[{_PLUS}±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])"
 _STATED = rf"\(\s*(?P<trit>[{_PLUS}{ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
-_NO_WORD = (
-    r"(?!(?:and|or|AND|OR|plus|minus|then|with|both|all|each|every|any|two|three|four|five|six|more|others?|is|are|was|be|has|have|needs?"
-    r"|not|no)\b)"
-)
-_WORDS = rf"{_NO_WORD}{_NAME}(?:\s{_NO_WORD}[^\W\d_][\w@./#-]{{0,60}}){{1,2}}"
+_NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
 _BEFORE = rf"\[\s*(?P<before>[{_PLUS}{ROUND}]|{DASH})\s*\]\s?"
 _BEHIND = rf"(?:(?P<after>[{ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
-_MEMBER, _LONG_MEMBER = (
-    pattern(rf"(?=[\w@*`\[])(?:{_BEFORE})?{_QUOTE}(?:{_LINK}|(?P<name>{name})){_QUOTE}{behind}(?:[`*]{{1,3}}(?!\s*[0-9]))?")
-    for name, behind in ((rf"{_PLACEHOLDER}|{_NAME}", rf"{_BEHIND}?"), (_WORDS, _BEHIND))
-)
-"""The name of a long one has two or three words, and ends at its trit."""
-_WORDS_BEFORE = pattern(r"(?:\A|[:|]\s{1,3}|(?:[-*+>•]|[0-9]\.)\s)(?P<words>(?:[A-Z]\w{0,40}\s){1,2})\Z")
-"""The first words of a name, with nothing else before them."""
+_MEMBER = pattern(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
 _TRITS = pattern(rf"[{ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
 _SEPARATOR = pattern(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
 BEHIND_A_TRIT = r"[`*]{0,3}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)"
@@ -60,8 +50,6 @@ _REST, _REST_OF_COMMAS = (
     for comma in ("", ",")
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
-_OPENS = pattern(r"(?:\A|[:|])[\s*`]{0,9}(?:[-*+>•]\s|[0-9]{1,3}[.)]\s)?[`*]{0,3}\Z")
-_ENDS = pattern(r"[`*]{0,3}\s*(?:[.;|]|\Z)")
 _SIGN = pattern(rf"\(\s*(?:[{_PLUS}±{ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
 
 
@@ -82,9 +70,9 @@ class RawClaim(NamedTuple):
 def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
     """Groups of named members joined by ⊗, + or →, with their trits as numbers or symbols, and placeholders such as `[balancer] (+)`.
 
-    A group joined by commas, and one of bare names, count only with something said of them, and so do members joined by + unless they are
-    all of an item or a cell. A bare name is a member only beside ⊗, because + and → join all kinds of words. The second list has the parts
-    of the text that members use, also those of groups that are left out.
+    A group joined by commas, and one of bare names, count only with something said of them. A bare name is a member only beside ⊗,
+    because + and → join all kinds of words. The second list has the parts of the text that members use, also those of groups that are
+    left out.
     """
     found: list[RawClaim] = []
     taken: list[tuple[int, int]] = []
@@ -96,9 +84,8 @@ def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
         if not _SEPARATOR.match(text, end):
             position = end
             continue
-        words = _words_before(first)
-        members, marks = [_member(first, words)], []
-        while (separator := _SEPARATOR.match(text, end)) and (following := _following(text, separator)):
+        members, marks = [_member(first)], []
+        while (separator := _SEPARATOR.match(text, end)) and (following := _MEMBER.match(text, separator.end())):
             newcomer = _member(following)
             if separator["mark"] != "⊗" and (_bare(members[-1]) or _bare(newcomer)):
                 break
@@ -116,21 +103,10 @@ def named_groups(text: str) -> tuple[list[RawClaim], list[tuple[int, int]]]:
         if (not assertions and _GOES_ON.match(text, end)) or _is_rest(text[max(0, first.start() - 200) : first.start()], marks[0]):
             continue
         stated = sum(not _bare(member) for member in members)
-        alone = stated == len(members) > 2 and set(marks) == {"+"} and _is_alone(text, first.start() - len(words), end)
-        if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2) or alone:
+        if (assertions and (stated or "⊗" in marks)) or (set(marks) == {"⊗"} and stated >= 2):
             form = "names" if not stated else "comma" if set(marks) == {","} else "symbols" if _symbolic(first) else "line"
-            found.append(
-                RawClaim(tuple(members), assertions, text[first.start() - len(words) : position].strip(), form, first.start(), position)
-            )
+            found.append(RawClaim(tuple(members), assertions, text[first.start() : position].strip(), form, first.start(), position))
     return found, taken
-
-
-def _following(text: str, separator: re.Match[str]) -> re.Match[str] | None:
-    """The member behind a separator. Between commas a name is one word, because prose stands between others."""
-    one = _MEMBER.match(text, separator.end())
-    if separator["mark"] == "," or (one and any(one.group("before", "after", "trit"))):
-        return one
-    return _LONG_MEMBER.match(text, separator.end()) or one
 
 
 def _is_rest(before: str, mark: str) -> bool:
@@ -143,11 +119,6 @@ def _is_rest(before: str, mark: str) -> bool:
     return rest.search(_LIST_MARK.sub("", before, count=1) if _LIST_MARK.match(before) else before) is not None
 
 
-def _is_alone(text: str, start: int, end: int) -> bool:
-    """Whether a group is all that an item, a cell or a line says, but for a label before it."""
-    return _OPENS.search(text, max(0, start - 40), start) is not None and _ENDS.match(text, end) is not None
-
-
 def _calls(text: str, start: int, end: int) -> bool:
     """Whether these are calls of functions, as in `f(1) + g(0) = 1` or `f(0) + g(0) == 0`: no sign, and nothing about trits."""
     return not _SIGN.search(text, start, end) and (text[end:].lstrip().startswith("==") or not says_trits(text))
@@ -158,8 +129,8 @@ def says_trits(line: str) -> bool:
     return _TRIT_WORD.search(line) is not None
 
 
-def _member(match: re.Match[str], words: str = "") -> Member:
-    name = words + (match["link"] or match["name"]).strip()
+def _member(match: re.Match[str]) -> Member:
+    name = (match["link"] or match["name"]).strip()
     linked = match["link"] is not None
     placeholder = not linked and name.startswith("[")
     name = name[1:-1].strip("`* ") if linked else name
@@ -172,14 +143,6 @@ def _member(match: re.Match[str], words: str = "") -> Member:
         return Member(name=name, trit=read_trit(text), placeholder=placeholder)
     except NotATrit as error:
         return Member(name=name, placeholder=placeholder, problem=str(error))
-
-
-def _words_before(match: re.Match[str]) -> str:
-    """The capitalised words before the name of a group's first member that belong to it."""
-    if not (match["name"] or "")[:1].isupper():
-        return ""
-    words = _WORDS_BEFORE.search(match.string, max(0, match.start() - 100), match.start())
-    return words["words"] if words else ""
 
 
 def _bare(member: Member) -> bool:

@@ -18,12 +18,12 @@ from realitygap_plugins.triads.members import BEHIND_A_TRIT, ROUND, TRIT_BEFORE_
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.patterns import pattern
 from realitygap_plugins.triads.refusals import is_refused, refuses_all, refuses_below
-from realitygap_plugins.triads.sums import BEHIND_A_NOTE, BEHIND_A_NUMBER, MAX_MEMBERS, anonymous_groups, listed_groups
+from realitygap_plugins.triads.sums import BEHIND_A_NUMBER, MAX_MEMBERS, anonymous_groups, listed_groups
 from realitygap_plugins.triads.text import MAX_LINE, Text, line_around
 
 MARKS = (
     *("⊗", "⊕", "⊖", "○", "[+]", "Σ", "∑", "≡", "mod 3"),
-    pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=)|(?=\s\s?0 ✓)(?:(?=\s\s)|(?<=\s\s=)|(?<=[a-z]\) =)|(?<=\] =)))"),
+    pattern(r"=(?:(?<=[-+−–][01] =)|(?<=[-+−–] [01] =)|(?<=[-+−–][01]=))"),
     pattern(r"\((?:[-+\uff0b−–01]| [-+\uff0b−–01]|PLUS|MINUS|ERGODIC|3(?<=GF\(3)\))"),
 )
 """Every line with a claim holds one of these, or carries on one that does."""
@@ -33,20 +33,17 @@ MAX_JOINED = 200
 """Lines of one statement. A longer one is left out, because half of it would be another."""
 
 _GROUP = pattern(
-    rf"[⊗Σ∑)\[\]01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?[(\[]|(?<=[-+−–,\s][01][)\]])`?\s*(?:[→⟹⇒=≡≢≠]|->)|(?<=[){ROUND}])(?:{BEHIND_A_TRIT}|{BEHIND_A_NOTE})|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
+    rf"[⊗Σ∑)\[01{ROUND}](?:(?<=⊗)|(?<=[Σ∑])\s?\(|(?<=[){ROUND}]){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME}|(?<=[01]){BEHIND_A_NUMBER})"
 )
 """What every group has: ⊗, a list behind Σ, two members or two numbers. Its first characters are sought first, because that is fast."""
 _SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
-_EDGE = pattern(r"\n(?:[ \t>│┃║]*(?:[⊗→×+=≡⊢]|(?:#|//|--|;;?)[ \t]+[⊗×+=≡⊢])|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
+_EDGE = pattern(r"\n(?:[ \t>]*[⊗→×+=≡⊢]|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
 """Between two lines that may be of one statement."""
 _CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")
 _QUOTED = " \t>"
-_FRAMED = pattern(r"[ \t]*(?:(?P<wall>[│┃║])(?P<inside>[^│┃║]*+)(?:(?P=wall)\s*)?|(?P<mark>#|//|--|;{1,2})\s(?P<comment>(?!\s*→).*))\Z")
-"""A line of one drawn box, or of a comment."""
-_FRAMES = frozenset("│┃║#/-;")
 _BRANCH = pattern(r"[\s>│|├└─]*")
 _TRIT_LINE = pattern(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
@@ -188,9 +185,9 @@ def statements(text: Text) -> Iterator[Statement]:
             yield Statement(text.text[start:end].strip(), ((0, number),))
             continue
         first = last = number
-        while first > done + 1 and _joins(*_contents(text.line(first - 1), text.line(first))):
+        while first > done + 1 and _joins(text.line(first - 1), text.line(first)):
             first -= 1
-        while last < len(text.lines) and _joins(*_contents(text.line(last), text.line(last + 1))):
+        while last < len(text.lines) and _joins(text.line(last), text.line(last + 1)):
             last += 1
         done = last
         if why := _too_long(text, first, last):
@@ -201,10 +198,10 @@ def statements(text: Text) -> Iterator[Statement]:
         if first == last:
             yield Statement(text.line(first).strip(), ((0, first),))
             continue
-        joined, starts = _contents(text.line(first), text.line(first + 1))[0].strip(), [(0, first)]
+        joined, starts = text.line(first).strip(), [(0, first)]
         for one in range(first + 1, last + 1):
             starts.append((len(joined) + 1, one))
-            joined += " " + _BRANCH.sub("", _contents(text.line(first), text.line(one))[1], count=1).strip()
+            joined += " " + _BRANCH.sub("", text.line(one), count=1).strip()
         if len(joined) > MAX_LINE:
             text.cut(first, f"a statement of {len(joined):,} characters; up to {MAX_LINE:,} are read")
         else:
@@ -227,15 +224,6 @@ def _too_long(text: Text, first: int, last: int) -> str:
         return f"a statement of {last - first + 1} lines; up to {MAX_JOINED} are read"
     long = next((line for line in text.lines[first - 1 : last] if len(line) > MAX_LINE), "")
     return f"a line of {len(long):,} characters; up to {MAX_LINE:,} are read" if long else ""
-
-
-def _contents(line: str, following: str) -> tuple[str, str]:
-    """Two lines without the walls of the box around both, or the marks of a comment before both; as they are where there are none."""
-    one = _FRAMED.match(line) if following.lstrip()[:1] in _FRAMES else None
-    other = _FRAMED.match(following) if one else None
-    if not one or not other or one.group("wall", "mark") != other.group("wall", "mark"):
-        return line, following
-    return one["inside"] or one["comment"] or "", other["inside"] or other["comment"] or ""
 
 
 def _joins(line: str, following: str) -> bool:
@@ -269,9 +257,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         named, taken = named_groups(statement.text)
         for raw in (*named, *anonymous_groups(statement.text, taken), *listed_groups(statement.text)):
             line = statement.line_at(raw.start)
-            if is_refused(statement.text, raw.start, raw.end) or (
-                _is_code(raw, statement.text) and text.at(line).code and not _in_docstring(text, line)
-            ):
+            if is_refused(statement.text, raw.start, raw.end) or (_is_code(raw, statement.text) and text.at(line).code):
                 continue
             if raw.members:
                 raw = raw._replace(assertions=in_context(raw.assertions, statement.text))
@@ -294,8 +280,6 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
         assertions, notes = raw.assertions, tuple[str, ...]()
         if not assertions and not raw.text.endswith("?") and (implied := _implied(text, line, around.heading)):
             assertions, notes = (Assertion(kind="balanced"),), (implied,)
-        if not assertions and raw.form in ("line", "symbols") and "⊗" not in raw.text:
-            continue  # nothing says that it is a group
         claims.append(
             Claim(
                 members=raw.members,
@@ -321,22 +305,6 @@ def _is_code(raw: RawClaim, line: str) -> bool:
     """Whether this is an expression in a block of code, such as `sign(-1) + sign(+1) = 0`: nothing about trits, brackets as of calls."""
     spoken = raw.form == "numbers" or "⊗" in raw.text or " (" in raw.text or line.startswith(_COMMENT)
     return not spoken and not says_trits(line)
-
-
-_MAX_CODE = 500
-"""Lines of code above one that are searched for the docstring around it."""
-
-
-def _in_docstring(text: Text, number: int) -> bool:
-    """Whether a line of code stands in a docstring that speaks of trits above it, and so is prose."""
-    above: list[str] = []
-    for one in range(number - 1, max(0, number - _MAX_CODE), -1):
-        line = text.line(one)
-        if line.lstrip().startswith(("```", "~~~")):
-            outside_and_inside = "\n".join(reversed(above)).split('"""')
-            return len(outside_and_inside) % 2 == 0 and says_trits(outside_and_inside[-1])
-        above.append(line)
-    return False
 
 
 def _implied(text: Text, line: int, heading: str) -> str:

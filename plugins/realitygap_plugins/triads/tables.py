@@ -22,8 +22,6 @@ _WORDS = ("Trit", "trit", "TRIT", "GF(3)", "ERGODIC", "Ergodic", "ergodic", "Coo
 """Of which a header has one."""
 SUM_WITHIN = 3
 """Lines below a table in which its sum may stand."""
-HEADING_WITHIN = 5
-"""Lines above a table in which the heading may stand that says what it sums to."""
 MAX_ROWS = 2_000
 """Rows of one table. The sum of a longer one is left out, because some of its rows would be another."""
 
@@ -41,7 +39,6 @@ _ROLES = {
 }
 _TOTAL = pattern(r"(?:Σ|∑|sum|total|net|gf\(3\)(?:\s+sum)?|balance|conservation)\b:?", re.IGNORECASE)
 _SUM_LINE = pattern(r"Σ|∑|\bsums?\b|\btotal\b|\bnet\b|conserv|balance", re.IGNORECASE)
-_SUM_IN_HEADING = pattern(r"\(\s?(?:Σ|∑|sum)\s?[=≡]", re.IGNORECASE)
 _SAYS = pattern(r"\s*(?:≢|≠|!=|≡|=|⊢)|✓|✔|✅|✗|❌|\bneeds?\b", re.IGNORECASE)
 _CONSERVE = pattern(r"\bconserv(?:e|es|ed)\s+GF\(3\)|\bGF\(3\)[\s-]+(?:conserved|balanced)\b|\bbalanced\b", re.IGNORECASE)
 _COLON = pattern(rf"(?:[Σ∑]|\b(?:sum|net))[*_`]*\s?:[*_`\s]*(?=(?:[+]|{DASH})?\s?[0-9])", re.IGNORECASE)
@@ -159,7 +156,7 @@ def _by_trit(text: Text, header: int, cells: list[str], column: int, rows: list[
     said = None
     if not assertions:
         said = _sum_below(text, header, rows[-1][0] + 1, members)
-        assertions = said[1] if said else _said_in_heading(text, header)
+        assertions = said[1] if said else ()
     if len(members) >= 2 and assertions:
         shown = ", ".join(f"{member.name or '?'} ({'?' if member.trit is None else signed(member.trit)})" for member in members)
         end = said[0] if said else last
@@ -180,18 +177,6 @@ def _sum_below(text: Text, header: int, number: int, members: list[Member]) -> t
                 return number, found
         number += 1
     return None
-
-
-def _said_in_heading(text: Text, header: int) -> tuple[Assertion, ...]:
-    """What the heading near above a table says in brackets, `### Core (Σ = 0)`, where no other table stands between."""
-    for number in range(header - 1, max(0, header - HEADING_WITHIN - 1), -1):
-        line = text.line(number)
-        if line.lstrip().startswith("|"):
-            break
-        if line.startswith("#"):
-            said = _SUM_IN_HEADING.search(line)
-            return read_assertions(line, said.start())[0] if said else ()
-    return ()
 
 
 def _is_sum_of(line: str, members: list[Member]) -> bool:
