@@ -30,7 +30,7 @@ _RELATION = pattern(r"[=≡≢≠⊢→⇒]")
 _CLOSE = pattern(r"(?:`|\*\*)?\s*\)|`|\*\*(?=\s*[=≡≢≠])")
 _SIGNED = pattern(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
 _LINE_MARKS = pattern(r"(?:(?:[-*>|•·#;]|//|--|/\*|\(?[0-9]{1,3}[.)])\s+){1,4}\Z")
-_NO_OPERATOR = pattern(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z")
+_NO_OPERATOR = pattern(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z|:\*{1,3}\s+\Z")
 _LISTED_TRIT = rf"(?:[+]|{DASH})?[01]"
 _LISTED = pattern(rf"[Σ∑]\s?\((?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?\)")
 _OPERATOR = pattern(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
