@@ -28,3 +28,23 @@ def test_the_sum_below_a_table_behind_such_a_label_is_of_other_trits_where_it_wr
     table = "| Skill | Trit |\n|--|--|\n| a | +1 |\n| b | +1 |\n| c | 0 |\n\n"
     assert sums(f"{table}**Sum:** (+1) + (-1) + (0) = 0 ✓") == [([1, -1, 0], "true")]
     assert sums(f"{table}**Sum:** (+1) + (0) + (+1) = 2 ✓") == [([1, 1, 0], "true")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("(+1) → (0) + (0) + (-1) ≡ 0", "(-1)   →  (0) + (0) + (+1) ≡ 0", "`(-1)` ⇒ (+1) + (+1) = 0"),
+        *("x: -1 -> (+1) + (+1) = 0", "GF(3): (-1) ↦ +1 + 0 = 1"),
+    ],
+)
+def test_the_trits_behind_an_arrow_from_a_trit_are_a_part_of_something_longer(text: str) -> None:
+    assert sums(text) == []
+
+
+def test_an_arrow_from_something_else_stands_before_a_sum() -> None:
+    assert sums("Step 1 → (+1) + (0) + (-1) = 0 ✓") == [([1, 0, -1], "true")]
+    assert sums("`⊕ ⊗ ⊕` → (+1) + (+1) = 0 ✓") == [([1, 1], "false")]
+    # With what stands before the arrow, or without it, this is 0.
+    assert [truth for _, truth in sums("(0) → (+1) + (-1) ≡ 0")] == ["true"]
+    # What is said of one sum is no trit of the next.
+    assert sums("(+1) + (0) = +1 → (+1) + (0) + (-1) = 0 ✓") == [([1, 0], "true"), ([1, 0, -1], "true")]

@@ -39,11 +39,13 @@ _GROUP = pattern(
 _SUMMAND = pattern(r"[⊗Σ∑]|\(\s?[-+−–]?\s?[01]\s?\)\s+[+→×=≡⊢]\s")
 _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
-_EDGE = pattern(r"\n(?:[ \t>]*[⊗→×+=≡⊢]|(?<=[⊗⊕+→×]\n)|(?<=[^\S\n]\n))")
+_EDGE = pattern(r"\n(?:(?:[ \t>│┃║]*|[ \t]*[#/;-]{1,3}[ \t]+)[⊗→×+=≡⊢]|(?<=[⊗⊕+→×│┃║]\n)|(?<=[^\S\n]\n))")
 """Between two lines that may be of one statement."""
 _CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
 _IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")
 _QUOTED = " \t>"
+_FRAMED = pattern(r"[ \t]*(?:(?P<wall>[│┃║])(?P<inside>[^│┃║]*+)(?:(?P=wall)\s*)?|(?P<mark>#|//|--|;{1,2})\s(?P<comment>(?!\s*→).*))\Z")
+"""A line of one drawn box, or of a comment."""
 _BRANCH = pattern(r"[\s>│|├└─]*")
 _TRIT_LINE = pattern(
     r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
@@ -185,9 +187,9 @@ def statements(text: Text) -> Iterator[Statement]:
             yield Statement(text.text[start:end].strip(), ((0, number),))
             continue
         first = last = number
-        while first > done + 1 and _joins(text.line(first - 1), text.line(first)):
+        while first > done + 1 and _joins(*_contents(text.line(first - 1), text.line(first))):
             first -= 1
-        while last < len(text.lines) and _joins(text.line(last), text.line(last + 1)):
+        while last < len(text.lines) and _joins(*_contents(text.line(last), text.line(last + 1))):
             last += 1
         done = last
         if why := _too_long(text, first, last):
@@ -198,10 +200,10 @@ def statements(text: Text) -> Iterator[Statement]:
         if first == last:
             yield Statement(text.line(first).strip(), ((0, first),))
             continue
-        joined, starts = text.line(first).strip(), [(0, first)]
+        joined, starts = _contents(text.line(first), text.line(first + 1))[0].strip(), [(0, first)]
         for one in range(first + 1, last + 1):
             starts.append((len(joined) + 1, one))
-            joined += " " + _BRANCH.sub("", text.line(one), count=1).strip()
+            joined += " " + _BRANCH.sub("", _contents(text.line(first), text.line(one))[1], count=1).strip()
         if len(joined) > MAX_LINE:
             text.cut(first, f"a statement of {len(joined):,} characters; up to {MAX_LINE:,} are read")
         else:
@@ -224,6 +226,15 @@ def _too_long(text: Text, first: int, last: int) -> str:
         return f"a statement of {last - first + 1} lines; up to {MAX_JOINED} are read"
     long = next((line for line in text.lines[first - 1 : last] if len(line) > MAX_LINE), "")
     return f"a line of {len(long):,} characters; up to {MAX_LINE:,} are read" if long else ""
+
+
+def _contents(line: str, following: str) -> tuple[str, str]:
+    """Two lines without the walls of the box around both, or the marks of a comment before both; as they are where there are none."""
+    one = _FRAMED.match(line)
+    other = _FRAMED.match(following) if one else None
+    if not one or not other or one.group("wall", "mark") != other.group("wall", "mark"):
+        return line, following
+    return one["inside"] or one["comment"] or "", other["inside"] or other["comment"] or ""
 
 
 def _joins(line: str, following: str) -> bool:

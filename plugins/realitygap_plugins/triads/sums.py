@@ -31,6 +31,8 @@ _CLOSE = pattern(r"(?:`|\*\*)?\s*\)|`|\*\*(?=\s*[=≡≢≠])")
 _SIGNED = pattern(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
 _LINE_MARKS = pattern(r"(?:(?:[-*>|•·#;]|//|--|/\*|\(?[0-9]{1,3}[.)])\s+){1,4}\Z")
 _NO_OPERATOR = pattern(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z|:\*{1,3}\s+\Z")
+_ARROW_FROM_A_TRIT = pattern(rf"(?:\(\s?(?:[+]|{DASH})\s?1\s?\)|(?<![\w.])(?:[+]|{DASH})1)`?\s{{0,9}}(?:[→⟶⇒⟹↦↔]|[-=]>)\s{{0,9}}`?\Z")
+"""`(+1) → ` before a sum, which says nothing of it alone. Behind `(0) → ` the sum is the same with and without what is before."""
 _LISTED_TRIT = rf"(?:[+]|{DASH})?[01]"
 _LISTED = pattern(rf"[Σ∑]\s?\((?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?\)")
 _OPERATOR = pattern(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
@@ -47,7 +49,7 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     outside = text[: taken[0][0]] + text[taken[-1][1] :] if taken else text
     if not _RELATION.search(outside):
         return
-    position = 0
+    position = said = 0
     while first := _FIRST.search(text, position):
         at = first.start()
         inside = next((end for begin, end in taken if begin <= at < end), None)
@@ -56,11 +58,11 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
             continue
         trits, written, end = _terms(text, at)
         position = end
-        if written < 2 or not _SAID.match(text, end) or _is_rest(text, at):
+        if written < 2 or not _SAID.match(text, end) or _is_rest(text, at) or _ARROW_FROM_A_TRIT.search(text, max(said, at - 24), at):
             continue
         close = _CLOSE.match(text, end)
         assertions, stop = read_assertions(text, close.end() if close else end)
-        position = max(stop, end)
+        position = said = max(stop, end)
         if assertions and (_SIGNED.search(text, max(0, at - 1), end) or _ABOUT_TRITS.search(text)) and not _ABOUT_OTHERS.search(text):
             members = tuple(Member(name="", trit=trit) for trit in trits) if len(trits) <= MAX_MEMBERS else ()
             yield RawClaim(members, assertions, text[at:position].strip(), "numbers", at, position)
