@@ -33,7 +33,7 @@ _OF_TOOLS = frozenset(
         *(".stack-work", ".terraform", ".dart_tool"),
     }
 )
-"""Hidden folders that tools keep for themselves. Agent Skills live in others, of which clients think of new ones."""
+"""Hidden folders in which tools keep what they can make anew. Agent Skills live in others, and clients think of new ones."""
 MAX_GUIDE_BYTES = 4 * 1024 * 1024
 """Largest guide read; 500 lines are advised."""
 MAX_FRONTMATTER = 64 * 1024
