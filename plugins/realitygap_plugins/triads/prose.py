@@ -58,10 +58,7 @@ _SKILL_NAME = pattern(
 )
 _YAML_TRIT = pattern(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = pattern(r"\btrit\b|\bassignment\b", re.IGNORECASE)
-_INTEGRATION = pattern(r"(?:[0-9.]+\s+)?GF\(3\)\s+(?:Integration|Position|Role|Triads?)\b", re.IGNORECASE)
-_FENCE = ("```", "~~~")
 _TEMPLATE = pattern(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
-_CATSHARP = pattern(r"#+\s+Cat(?:\s?#|-sharp)\s+Integration\b", re.IGNORECASE)
 _DENIALS = ("unbalanced", "differs", "needs")
 _SDF = pattern(r"\bSDF\.Ch[0-9]+")
 
@@ -94,7 +91,7 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
         around = text.at(number)
         if text.in_comment(number) or _of_another(text, number, name):
             continue
-        own = _below_name(text, number, name) if match["label"] == "trit" else _assigned(text, number)
+        own = _below_name(text, number, name) if match["label"] == "trit" else bool(_ASSIGNMENT.search(around.heading))
         injected = (around.injected and not around.code and match["label"] != "trit") or _written_by_a_tool(
             text, number, match["label"], own
         )
@@ -132,7 +129,7 @@ def _below_name(text: Text, number: int, name: str) -> bool:
     """Whether the lines above, up to an empty one or the beginning of the block, give the skill's name."""
     for above in range(number - 1, max(0, number - 10), -1):
         line = text.line(above)
-        if not line.strip() or line.startswith(("---", *_FENCE)):
+        if not line.strip() or line.startswith(("---", "```", "~~~")):
             return False
         if line.startswith("name:"):
             return line[5:].strip().strip("\"'") == name
@@ -145,20 +142,10 @@ def _property_row(match: re.Match[str]) -> bool:
     return rest == "|" and match.string.lstrip().startswith("|")
 
 
-def _assigned(text: Text, number: int) -> bool:
-    """Whether a line stands below a heading of an assignment, or first in a plain fence below one such as `GF(3) Integration`."""
-    around = text.at(number)
-    if _ASSIGNMENT.search(around.heading):
-        return True
-    first = around.fenced and not around.code and text.line(number - 1).lstrip(_QUOTED).startswith(_FENCE)
-    return first and _INTEGRATION.match(around.heading) is not None
-
-
 def _written_by_a_tool(text: Text, number: int, label: str, own: bool) -> bool:
-    """Whether the lines around are those of a known template. An author may write the same ones, below a heading of an assignment."""
-    if any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
-        # The heading of the tool may stand in a fence that nothing closes.
-        return not own or any(_CATSHARP.match(text.line(number - above)) for above in range(1, 9))
+    """Whether the lines around are those of a known template. Below a heading of an assignment an author may write the same ones."""
+    if not own and any(_TEMPLATE.match(text.line(number + below)) for below in range(1, 4)):
+        return True
     return label.startswith("Skill") and any(_SDF.search(text.line(number - above)) for above in range(1, 9))
 
 
