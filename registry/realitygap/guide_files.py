@@ -23,17 +23,10 @@ from realitygap.sources import read_plain, why_unreadable
 
 GUIDES = ("SKILL.md", "skill.md")
 """Names that a guide has in the wild. The specification's is the first."""
+SKILL_HOMES = frozenset({".agents", ".claude", ".codex", ".cursor", ".gemini", ".github", ".opencode", ".ruler", ".skillz", ".windsurf"})
+"""Hidden folders in which Agent Skills live; others are not searched."""
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist", "venv", "target"})
 """Environments and build products; one that holds a guide itself is a skill of that name."""
-_OF_TOOLS = frozenset(
-    {
-        *(".git", ".hg", ".jj", ".svn", ".idea", ".vscode", ".vscode-server", ".skills", ".local", ".Trash", ".ipynb_checkpoints"),
-        *(".venv", ".env", ".tox", ".nox", ".eggs", ".hypothesis", ".direnv", ".pixi", ".conda", ".pyenv", ".nvm", ".npm", ".pnpm-store"),
-        *(".yarn", ".next", ".nuxt", ".svelte-kit", ".turbo", ".bundle", ".cargo", ".rustup", ".gradle", ".m2", ".lake", ".elan", ".julia"),
-        *(".stack-work", ".terraform", ".dart_tool"),
-    }
-)
-"""Hidden folders in which tools keep what they can make anew. Agent Skills live in others, and clients think of new ones."""
 MAX_GUIDE_BYTES = 4 * 1024 * 1024
 """Largest guide read; 500 lines are advised."""
 MAX_FRONTMATTER = 64 * 1024
@@ -185,8 +178,8 @@ def _read(path: Path) -> GuideText:
 
 
 def walk(root: Path) -> list[tuple[str, list[str]]]:
-    """Folders in which skills are looked for, `root` and what lies below it, with the names of their files; sorted. Environments,
-    build products and what tools keep in hidden folders are passed over, links to folders are not followed."""
+    """Folders in which skills are looked for, `root` and what lies below it, with the names of their files; sorted. Hidden folders,
+    environments and build products are passed over, links to folders are not followed."""
     reading, place = _reading.get(), str(root)
     known = reading.folders.get(place) if reading else None
     if known is None:
@@ -227,7 +220,7 @@ def _searched(entry: os.DirEntry[str]) -> bool:
     if entry.name in _SKIPPED:
         # A skill may have the name `build`.
         return any(os.path.isfile(os.path.join(entry.path, name)) for name in GUIDES)
-    return not entry.name.startswith(".") or not (entry.name in _OF_TOOLS or entry.name.endswith("cache"))
+    return not entry.name.startswith(".") or entry.name in SKILL_HOMES
 
 
 def split_frontmatter(text: str) -> tuple[str | None, int, int]:
