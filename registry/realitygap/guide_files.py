@@ -23,7 +23,9 @@ from realitygap.sources import read_plain, why_unreadable
 
 GUIDES = ("SKILL.md", "skill.md")
 """Names that a guide has in the wild. The specification's is the first."""
-SKILL_HOMES = frozenset({".agents", ".claude", ".codex", ".cursor", ".gemini", ".github", ".opencode", ".ruler", ".skillz", ".windsurf"})
+SKILL_HOMES = frozenset(
+    {".agents", ".claude", ".claude-marketplaces", ".codex", ".cursor", ".gemini", ".github", ".opencode", ".ruler", ".skillz", ".windsurf"}
+)
 """Hidden folders in which Agent Skills live; others are not searched."""
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist", "venv", "target"})
 """Environments and build products; one that holds a guide itself is a skill of that name."""

@@ -185,7 +185,13 @@ def test_what_only_looks_like_a_claim_is_none(text: str) -> None:
     assert claims(text) == []
 
 
-@pytest.mark.parametrize("value", ["-1, 0, +1", "0 or 1", "-1/0/+1", "int = 1", "generator (2)", "⊕ (-1)", "9" * 5000, "-1..1"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("-1, 0, +1", "0 or 1", "-1/0/+1", "int = 1", "generator (2)", "⊕ (-1)", "9" * 5000, "-1..1", "PLUS +1 or MINUS -1"),
+        *("ERGODIC 0, then PLUS +1", "(0 + 1) mod 3", "(1 - x)", "(1) + (2)", "(1)..(3)"),
+    ],
+)
 def test_several_numbers_or_none_are_no_trit(value: str) -> None:
     with pytest.raises(NotATrit):
         read_trit(value)
@@ -211,6 +217,29 @@ def test_frontmatter_with_a_colon_in_a_text_is_read_all_the_same(tmp_path: Path)
     assert [(d.source, d.trit, d.line) for d in record.declarations] == [("frontmatter.trit", 1, 4), ("body", -1, 7)]
     assert (record.trit, record.declared and record.declared.trit, record.conforms) == (None, 1, False)
     assert "not valid YAML" in record.problems[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "a (0) ⊗ b (1){}# c",
+            "(0) 1{}x",
+            "a (0) ⊗ b{}x (1) = 0",
+            "a (+1) ⊗ b (-1) ={}x",
+            "Σ({}0, 1) = 0",
+            "a (+1) +{}",
+            "(1) + (0) needs{}x",
+        ),
+        *("1+1=2 " * 3_000, "[0, 1, 0], " * 1_800, "(+1) + (0) = 0, " * 1_200),
+    ],
+    ids=lambda line: line[:20],
+)
+def test_a_line_of_spaces_or_of_sums_keeps_nobody_waiting(line: str) -> None:
+    # A pattern that tried the spaces in every way, or looked at all of the line for each sum, took minutes.
+    text = Text(line.format(" " * 19_000))
+    assert len(find_claims(text, path="x.md")) <= 1_200
+    assert body_trits(text) == []
 
 
 def test_lines_are_counted_as_an_editor_does() -> None:

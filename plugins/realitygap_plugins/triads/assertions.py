@@ -15,33 +15,33 @@ _ARROW = r"(?:→|⇒|⟹|->|=>|=|,|;|:|#|—)"
 # At most this much is read of one number: what is longer is no sum of trits.
 _DIGITS = r"[0-9]{1,6}(?![0-9A-Za-z%]|\.[0-9])"
 _QUOTE = r"(?:`|\*{1,3})?"
-_NUMBER = pattern(rf"\s*{_QUOTE}\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})(?:`|\*\*(?!\s*[\w(]))?\s*\)?")
-_TERM = pattern(rf"\s*(?P<sign>[+]|{DASH})\s*\(?\s*(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*\)?(?!\s*[(\w×])")
-_RELATION = pattern(rf"\s*{_QUOTE}(?:→|⇒|⟹)?\s*[(\[]?\s*(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*(?P<relation>≢|≠|!=|≡|==?|⊢)\s*(?:Σ\s*=\s*)?")
-_MODULO = pattern(r"\s*\(?\s*(?:mod(?:ulo)?\s*3|in\s+GF\(3\))\s*\)?", re.IGNORECASE)
-_MODULAR = pattern(r"GF\(3\)|mod(?:ulo)?\s*3|≡", re.IGNORECASE)
-_CLOSE = pattern(r"\s*[)\]]")
+_NUMBER = pattern(rf"\s*+{_QUOTE}\(?\s*+(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})(?:`|\*\*(?!\s*+[\w(]))?\s*+\)?")
+_TERM = pattern(rf"\s*+(?P<sign>[+]|{DASH})\s*+\(?\s*+(?P<number>(?:[+]|{DASH})?\s?{_DIGITS})\s*+\)?(?!\s*+[(\w×])")
+_RELATION = pattern(rf"\s*+{_QUOTE}(?:→|⇒|⟹)?\s*+[(\[]?\s*+(?:Σ|∑|[Ss]um|SUM|[Tt]otal)?\s*+(?P<relation>≢|≠|!=|≡|==?|⊢)\s*+(?:Σ\s*+=\s*+)?")
+_MODULO = pattern(r"\s*+\(?\s*+(?:mod(?:ulo)?\s*+3|in\s+GF\(3\))\s*+\)?", re.IGNORECASE)
+_MODULAR = pattern(r"GF\(3\)|mod(?:ulo)?\s*+3|≡", re.IGNORECASE)
+_CLOSE = pattern(r"\s*+[)\]]")
 _NEEDS = pattern(
-    rf"\s*{_ARROW}?\s*[(\[]?\s*needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0(?!\s+(?!to\b|for\b|trit)[a-z]))(?![\w%.])",
+    rf"\s*+{_ARROW}?\s*+[(\[]?\s*+needs?:?\s+(?:a\s+|an\s+)?(?:`|\()?(?P<need>[+]\s?1|{DASH}\s?1|0(?!\s+(?!to\b|for\b|trit)[a-z]))(?![\w%.])",
     re.IGNORECASE,
 )
-_NEEDS_SOME = pattern(rf"\s*{_ARROW}?\s*[(\[]?\s*needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
+_NEEDS_SOME = pattern(rf"\s*+{_ARROW}?\s*+[(\[]?\s*+needs?\s+(?:a\s+)?(?:balanc\w*|complet\w*|rebalanc\w*)", re.IGNORECASE)
 _DENIED = pattern(
-    rf"\s*(?:→\s*)?{_QUOTE}(?:✗|✘|❌|✖|[(\[]?\s*(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
+    rf"\s*+(?:→\s*+)?{_QUOTE}(?:✗|✘|❌|✖|[(\[]?\s*+(?:not\s+(?:balanced|conserved|zero)|unbalanced|imbalanced?|violat(?:ed|ion))"
     r"(?![\w-]|\s+(?!(?:needs?|mod|in|and|but|so|by)\b)[a-z]))",
     re.IGNORECASE,
 )
 _AFFIRMED = pattern(
-    rf"\s*(?:→\s*)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*(?:balanced|conserved)"
+    rf"\s*+(?:→\s*+)?{_QUOTE}(?:(?P<mark>[✓✔✅☑])|[(\[]?\s*+(?:balanced|conserved)"
     r"(?![\w-]|\s+(?:by|with|against|once|if|only|when|broken|fails|violated)\b))",
     re.IGNORECASE,
 )
-_BEGINS = pattern(rf"\s*{_QUOTE}(?:[(\[)\]]\s*)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
+_BEGINS = pattern(rf"\s*+{_QUOTE}(?:[(\[)\]]\s*+)?(?:[→⇒⟹=≡≢≠!⊢,;:#—Σ∑✓✔✅☑✗✘❌✖]|->|(?i:need|not|un|im|viol|bal|cons|sum|total))")
 _SHORT = 60
 """Characters behind a group that are remembered with what they say."""
-_OPEN = pattern(r"\s*=\s*\?+")
+_OPEN = pattern(r"\s*+=\s*+\?+")
 _ASKED = pattern(r"\s?\?")
-_CLAIMED = pattern(r"balanced|conserved|\bsums? to (?:0|zero)(?!\.?\w)|(?<!trit)(?<!trit )[=≡]\s*0(?!\.?\w)", re.IGNORECASE)
+_CLAIMED = pattern(r"balanced|conserved|\bsums? to (?:0|zero)(?!\.?\w)|(?<!trit)(?<!trit )[=≡]\s*+0(?!\.?\w)", re.IGNORECASE)
 _NOT_CLAIMED = pattern(
     r"\b(?:not|non|no|never|without|violat\w*|out of|to be|vs|load|how to|find(?:ing)?|candidates?)\b|n't\b"
     r"|\b(?:un|im|non)(?:balanced|conserved)|≠|≢|!=",

@@ -19,26 +19,26 @@ _NAME = r"(?!GF\(|Σ)(?=[0-9_.@/#-]{0,40}[^\W\d_])[\w@](?:[\w.:@/#-]{0,120}\w)?"
 _QUOTE = r"[*`]{0,4}"
 _PLACEHOLDER = r"\[[^\]\[\n|]{1,60}\](?!\()"
 _LINK = r"(?P<link>\[[^\]\[\n|]{1,80}\])\([^()\s]{1,300}\)"
-_NOTE = rf"(?:\s{{0,3}}\((?!\s*(?:[{_PLUS}{ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
+_NOTE = rf"(?:\s{{0,3}}\((?!\s*+(?:[{_PLUS}{ROUND}0-9±]|{DASH}))[^()\n]{{1,80}}\))?"
 _NUMBER = rf"(?:[{_PLUS}±]|{DASH})?\s?[0-9](?![0-9A-Za-z.%])"
-_STATED = rf"\(\s*(?P<trit>[{_PLUS}{ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
+_STATED = rf"\(\s*+(?P<trit>[{_PLUS}{ROUND}]|{DASH}|{_NUMBER}|(?:PLUS|MINUS|ERGODIC)\b)(?P<more>[^()\n]{{0,60}})\)"
 _NAMED = rf"{_QUOTE}(?:{_LINK}|(?P<name>{_PLACEHOLDER}|{_NAME})){_QUOTE}"
-_BEFORE = rf"\[\s*(?P<before>[{_PLUS}{ROUND}]|{DASH})\s*\]\s?"
+_BEFORE = rf"\[\s*+(?P<before>[{_PLUS}{ROUND}]|{DASH})\s*+\]\s?"
 _BEHIND = rf"(?:(?P<after>[{ROUND}])|{_NOTE}\s{{0,40}}{_STATED})"
-_MEMBER = pattern(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*[0-9]))?")
-_TRITS = pattern(rf"[{ROUND}]|\(\s*(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*(?:[+]|{DASH})\s*\]")
-_SEPARATOR = pattern(r"\s*(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*")
-BEHIND_A_TRIT = r"[`*]{0,3}\s*(?:⊕|\+|→|⟶|->|×|·|∘|,)"
-TRIT_BEFORE_A_NAME = rf"\s*(?:[+{ROUND}]|{DASH})\s*\]"
+_MEMBER = pattern(rf"(?:{_BEFORE})?{_NAMED}{_BEHIND}?(?:[`*]{{1,3}}(?!\s*+[0-9]))?")
+_TRITS = pattern(rf"[{ROUND}]|\(\s*+(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)|\[\s*+(?:[+]|{DASH})\s*+\]")
+_SEPARATOR = pattern(r"\s*+(?P<mark>⊗|⊕|\+|→|⟶|->|×|·|∘|,)\s*+")
+BEHIND_A_TRIT = r"[`*]{0,3}\s*+(?:⊕|\+|→|⟶|->|×|·|∘|,)"
+TRIT_BEFORE_A_NAME = rf"\s*+(?:[+{ROUND}]|{DASH})\s*+\]"
 _STATED_MEMBER = pattern(rf"[)\[{ROUND}](?:(?<!\[){BEHIND_A_TRIT}|(?<=\[){TRIT_BEFORE_A_NAME})")
 """What is between two members that ⊗ does not join, because each has its trit: behind the first, or before both."""
 _INSIDE = pattern(rf"\((?P<trit>(?:[+]|{DASH})?\s?[01])\)")
-_GOES_ON = pattern(r"\s*\)?\s*(?:[⊗⊕+×·∘→⟶]|->)")
+_GOES_ON = pattern(r"\s*+\)?\s*+(?:[⊗⊕+×·∘→⟶]|->)")
 """Behind the last member that could be read: one follows that could not."""
 _USUAL = ("- ", "* ", "> ", "| ")
 _LIST_MARK = pattern(r"(?:(?:[-*+>•·]|\(?[0-9]{1,3}[.)])\s+)+")
 _ANY_TRIT = (
-    rf"(?:\(\s*[`*]{{0,2}}(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{ROUND}]|\[\s*(?:[{_PLUS}±]|{DASH})\s?[01]\s*\])"
+    rf"(?:\(\s*+[`*]{{0,2}}(?:[{_PLUS}±0-9]|{DASH}|PLUS|MINUS|ERGODIC)[^()]{{0,60}}\)|[{ROUND}]|\[\s*+(?:[{_PLUS}±]|{DASH})\s?[01]\s*+\])"
 )
 _CLOSED = r"[`*\]]{0,4}(?:\([^()\s]{1,100}\)|\[\^\w{1,20}\])?[`*]{0,3}\s{0,9}"
 """What may close a member behind its trit: quotes, the rest of a link, a footnote."""
@@ -50,10 +50,10 @@ _REST, _REST_OF_COMMAS = (
     for comma in ("", ",")
 )
 """Before a group that is the rest of a longer one: an operator, or a trit with an operator or only words behind it."""
-_SIGN = pattern(rf"\(\s*(?:[{_PLUS}±{ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{ROUND}]|\[\s*(?:[+]|{DASH})\s*\]")
+_SIGN = pattern(rf"\(\s*+(?:[{_PLUS}±{ROUND}]|{DASH}|PLUS|MINUS|ERGODIC)|(?<=\S)[{ROUND}]|\[\s*+(?:[+]|{DASH})\s*+\]")
 
 
-_TRIT_WORD = pattern(r"GF\(3\)|mod\s*3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)
+_TRIT_WORD = pattern(r"GF\(3\)|mod\s*+3|trit|balanc|conserv|\bneeds?\b|[Σ∑≡≢⊢✓✔✅✗✘❌]", re.IGNORECASE)
 
 
 class RawClaim(NamedTuple):

@@ -23,13 +23,14 @@ _LEGEND = pattern(r"[,;/|]\s*(?:(?:and|or)\s+)?([+-]?[01])\s*(?:[=:→]|(?:means
 _LABEL = pattern(r"[\s,:;(\[*-]*([A-Za-z]+)?")
 _NAMED = pattern(
     r"(?i:(?P<word>plus|minus|ergodic|generator|coordinator|validator)\s*[(:=]|(?P<bare>plus|minus|ergodic)(?=\s+(?:[+-]\s?1|0)(?![\w.]))"
-    r"|[⊕⊖○⊙◯]\s*[(:=]?|\((?=[^()]*\)))\s*(?P<number>[+-]?\s?[0-9][^()]*)(?:\)(?P<behind>.*))?\Z"
+    r"|[⊕⊖○⊙◯]\s*[(:=]?|\((?=\s?[+-]?\s?[0-9](?:\)|[\s,;:]+[^\W\d])))\s*(?P<number>[+-]?\s?[0-9][^()]*)(?:\)(?P<behind>.*))?\Z"
 )
 _ANOTHER = pattern(
     r"(?i:\s*(?:[,/|;&→]|->|or\b|and\b|to\b)\s*(?:plus|minus|ergodic)\b"
     r"|.*(?:\b(?:plus|minus|ergodic)\s?[(:=]?\s?[+-]?\s?[01]\b|\(\s?[+-]?\s?[01]\b))"
 )
 """Behind a trit in brackets: another one."""
+_CALCULATED = pattern(r"\s*(?:[+/^×]|[*-]\s?[0-9(]|\.\.|mod\b)")
 
 
 MAX_SHOWN = 60
@@ -70,9 +71,11 @@ def _read_text(value: str) -> int:
         said = _WORDS.get(word, trit) if word else SYMBOLS.get(text[0], trit)
         if said != trit:
             raise NotATrit(f"{_shown(value)}: the number says {trit}, the word says {said}")
+        if named["bare"]:
+            behind = _NUMBER.sub("", named["number"], count=1)
         if _SEVERAL.match(behind) or _ANOTHER.match(behind):
             raise NotATrit(f"{_shown(value)} says several; write one of -1, 0, +1")
-        if _LONGER.match(behind):
+        if _LONGER.match(behind) or _CALCULATED.match(behind):
             raise NotATrit(f"{_shown(value)} is not a trit; write -1, 0 or +1")
         return trit
     residue = _RESIDUE.match(text)

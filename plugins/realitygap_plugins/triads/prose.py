@@ -41,24 +41,24 @@ _CARRIES_ON = frozenset("⊗⊕+→×")
 _MAY_CARRY_ON = frozenset("⊗→×+=≡⊢")
 _EDGE = pattern(r"\n(?:(?:[ \t>│┃║]*|[ \t]*[#/;-]{1,3}[ \t]+)[⊗→×+=≡⊢]|(?<=[⊗⊕+→×│┃║]\n)|(?<=[^\S\n]\n))")
 """Between two lines that may be of one statement."""
-_CARRIED_ON = pattern(r"^\s*(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*(?:[-+−–0-9]|needs?\b))")
+_CARRIED_ON = pattern(r"^\s*+(?:⊗|→|×|[+]\s+[\w`*\[@]|[=≡⊢]\s*+(?:[-+−–0-9]|needs?\b))")
 _IN_BRACKETS = pattern(r"\(\s?[+\uff0b−–-]?[01][^()]{0,40}\)")
 _QUOTED = " \t>"
-_FRAMED = pattern(r"[ \t]*(?:(?P<wall>[│┃║])(?P<inside>[^│┃║]*+)(?:(?P=wall)\s*)?|(?P<mark>#|//|--|;{1,2})\s(?P<comment>(?!\s*→).*))\Z")
+_FRAMED = pattern(r"[ \t]*(?:(?P<wall>[│┃║])(?P<inside>[^│┃║]*+)(?:(?P=wall)\s*+)?|(?P<mark>#|//|--|;{1,2})\s(?P<comment>(?!\s*+→).*))\Z")
 """A line of one drawn box, or of a comment."""
 _BRANCH = pattern(r"[\s>│|├└─]*")
 _TRIT_LINE = pattern(
-    r"^\s*(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
-    r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*(?P<mark>[:=|])\s*(?:\*{1,2}|_{1,2}|`)?\s*(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
+    r"^\s*+(?:(?:[-*+>]|#{1,6}|[0-9]{1,2}[.)])\s+)*(?:\|\s*+)?(?:\*{1,2}|_{1,2}|`)?(?P<label>(?:Skill\s+|GF\(3\)\s+|Balanced\s+)?(?:Trit|TRIT)"
+    r"(?:\s+(?i:value|assignment|role))?)(?:\*{1,2}|_{1,2}|`)?\s*+(?P<mark>[:=|])\s*+(?:\*{1,2}|_{1,2}|`)?\s*+(?P<value>[^\s|][^|]*)(?P<rest>\|.*)?$"
 )
-_ITEM = pattern(r"\s*[-*+]\s")
+_ITEM = pattern(r"\s*+[-*+]\s")
 _SKILL_NAME = pattern(
-    r"\s*(?:[-*+]\s+|[0-9]{1,3}[.)]\s+)?\*{0,2}(?:(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)+)|[`\[](?P<quoted>[a-z0-9]+(?:-[a-z0-9]+)*)[`\]])"
-    r"(?:\([^()]*\))?\*{0,2}:?\s*"
+    r"\s*+(?:[-*+]\s+|[0-9]{1,3}[.)]\s+)?\*{0,2}(?:(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)+)|[`\[](?P<quoted>[a-z0-9]+(?:-[a-z0-9]+)*)[`\]])"
+    r"(?:\([^()]*\))?\*{0,2}:?\s*+"
 )
 _YAML_TRIT = pattern(r"^(?P<label>trit)(?P<mark>:)[ \t]+(?P<value>[^\s#][^#]*)(?P<rest>#.*)?$")
 _ASSIGNMENT = pattern(r"\btrit\b|\bassignment\b", re.IGNORECASE)
-_TEMPLATE = pattern(r"^\s*(?:Home|Poly Op|Kan Role)\s*:")
+_TEMPLATE = pattern(r"^\s*+(?:Home|Poly Op|Kan Role)\s*+:")
 _DENIALS = ("unbalanced", "differs", "needs")
 _SDF = pattern(r"\bSDF\.Ch[0-9]+")
 
@@ -78,7 +78,7 @@ def body_trits(text: Text, *, first: int = 1, name: str = "") -> list[BodyTrit]:
 
     In a code fence they count only where a tool wrote the block, where the heading is one of an assignment, or where the fence holds the
     frontmatter of the skill, whose `name` it gives: other code has trits of its own. Where several sections have a table of properties
-    and the trits differ, each table is one of its section.
+    and not all of the body says the same, each table is one of its section.
     """
     found: list[BodyTrit] = []
     tables_of: dict[str, list[BodyTrit]] = {}
@@ -296,7 +296,7 @@ def find_claims(text: Text, *, path: str, owner: str | None = None) -> list[Clai
 
 
 _COMMENT = ("#", "//", "--", ";")
-_KEY = pattern(r"^\s*gf3_?-?triads?\s*:", re.IGNORECASE)
+_KEY = pattern(r"^\s*+gf3_?-?triads?\s*+:", re.IGNORECASE)
 
 
 def _is_code(raw: RawClaim, line: str) -> bool:

@@ -9,13 +9,13 @@ from realitygap_plugins.triads.patterns import pattern
 
 _CROSS = "[❌✗✘✖🚫⛔]"
 _WORD = r"(?:bad|wrong|incorrect|invalid|false|falsch|broken)"
-_LEAD = r"(?:[-+>|•·]\s+|[0-9]{1,3}[.)]\s+|(?:[#*]|//|--)\s*|[`_])*"
-_LINE = pattern(rf"{_LEAD}(?:{_CROSS}|(?:not|never|don['’]t|{_WORD})\b[*_`]*\s*(?:[:|—–]|-\s))", re.IGNORECASE)
-_LINE_ABOVE = pattern(rf"\s*(?:(?:#|//|--)\s*{_WORD}\b[^=⊗()]{{0,60}}|{_LEAD}{_WORD}\b[^=⊗()]{{0,60}}:[*_]*)\s*\Z", re.IGNORECASE)
+_LEAD = r"(?:[-+>|•·]\s+|[0-9]{1,3}[.)]\s+|(?:[#*]|//|--)\s*+|[`_])*"
+_LINE = pattern(rf"{_LEAD}(?:{_CROSS}|(?:not|never|don['’]t|{_WORD})\b[*_`]*\s*+(?:[:|—–]|-\s))", re.IGNORECASE)
+_LINE_ABOVE = pattern(rf"\s*+(?:(?:#|//|--)\s*+{_WORD}\b[^=⊗()]{{0,60}}|{_LEAD}{_WORD}\b[^=⊗()]{{0,60}}:[*_]*)\s*+\Z", re.IGNORECASE)
 _HEADING = pattern(rf"{_CROSS}|\b{_WORD}\b", re.IGNORECASE)
 _BEFORE = pattern(
     rf"\b(?:not|never|don['’]t|if|whether|instead of|rather than|{_WORD})"
-    r"(?:[\s*_`\"“(]+[^\W\d]\w*){0,3}[\s*_`\"“(]*\Z",
+    r"(?:[\s*+_`\"“(]+[^\W\d]\w*){0,3}[\s*+_`\"“(]*\Z",
     re.IGNORECASE,
 )
 _BEHIND = pattern(

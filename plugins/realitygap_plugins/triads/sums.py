@@ -16,26 +16,26 @@ MAX_MEMBERS = 1000
 
 _TERM_TEXT = (
     rf"(?:(?P<count>[0-9]{{1,4}})\s?[×x·*]?\s?(?=\())?"
-    rf"(?:\(\s*(?P<inner>(?:[+]|{DASH})?\s?[01])\s*\)|(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^])))"
+    rf"(?:\(\s*+(?P<inner>(?:[+]|{DASH})?\s?[01])\s*+\)|(?P<plain>(?:[+]|{DASH})?[01](?![\w.(]|\s?[×*/^])))"
 )
 _TERM = pattern(_TERM_TEXT)
 _FIRST = pattern(rf"(?<![\w.^]){_TERM_TEXT}")
-_PLUS = pattern(rf"\s*(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*")
-BEHIND_A_NUMBER = rf"\s*\)?\s*(?:[+⊗]|{DASH})"
+_PLUS = pattern(rf"\s*+(?:(?P<plus>[+⊗])|(?P<minus>{DASH}))\s*+")
+BEHIND_A_NUMBER = rf"\s*+\)?\s*+(?:[+⊗]|{DASH})"
 _TWO = pattern(rf"[01]{BEHIND_A_NUMBER}")
-_ABOUT_TRITS = pattern(r"GF\(3\)|mod\s*3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
-_ABOUT_OTHERS = pattern(r"mod(?:ulo)?\s*(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
-_SAID = pattern(r"\s*(?:`|\*\*)?\s*\)?\s*(?:`|\*\*)?(?:\(?\s*mod|[=≡≢≠⊢→⇒]|!=|->)")
+_ABOUT_TRITS = pattern(r"GF\(3\)|mod\s*+3|trit|[Σ∑≡⊗⊕⊖○]|\bsum|conserv|balanc", re.IGNORECASE)
+_ABOUT_OTHERS = pattern(r"mod(?:ulo)?\s*+(?!3)[0-9]|GF\(2\)|\bXOR\b", re.IGNORECASE)
+_SAID = pattern(r"\s*+(?:`|\*\*)?\s*+\)?\s*+(?:`|\*\*)?(?:\(?\s*+mod|[=≡≢≠⊢→⇒]|!=|->)")
 _RELATION = pattern(r"[=≡≢≠⊢→⇒]")
-_CLOSE = pattern(r"(?:`|\*\*)?\s*\)|`|\*\*(?=\s*[=≡≢≠])")
-_SIGNED = pattern(rf"\(\s*(?:[+]|{DASH})\s?1\s*\)|\(\s*0\s*\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*)[+]1")
+_CLOSE = pattern(r"(?:`|\*\*)?\s*+\)|`|\*\*(?=\s*+[=≡≢≠])")
+_SIGNED = pattern(rf"\(\s*+(?:[+]|{DASH})\s?1\s*+\)|\(\s*+0\s*+\)|(?:^|[=:(\s])(?:[+]|{DASH})1\s?[+]|(?:^|[=:(]\s*+)[+]1")
 _LINE_MARKS = pattern(r"(?:(?:[-*>|•·#;]|//|--|/\*|\(?[0-9]{1,3}[.)])\s+){1,4}\Z")
 _NO_OPERATOR = pattern(r"(?:\s(?://|--|/\*)|[^\W\d]\s[–—])\s+\Z|(?<![^\s:(])\*\*\Z|:\*{1,3}\s+\Z")
 _ARROW_FROM_A_TRIT = pattern(rf"(?:\(\s?(?:[+]|{DASH})\s?1\s?\)|(?<![\w.])(?:[+]|{DASH})1)`?\s{{0,9}}(?:[→⟶⇒⟹↦↔]|[-=]>)\s{{0,9}}`?\Z")
 """`(+1) → ` before a sum, which says nothing of it alone. Behind `(0) → ` the sum is the same with and without what is before."""
 _LISTED_TRIT = rf"(?:[+]|{DASH})?[01]"
 _LISTED = pattern(rf"[Σ∑]\s?\((?P<trits>\s?{_LISTED_TRIT}(?:\s?,\s?{_LISTED_TRIT}){{1,99}})\s?\)")
-_OPERATOR = pattern(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*\(*\s*\Z")
+_OPERATOR = pattern(rf"(?:[+⊗×·*/^]|{DASH}|[0-9](?=\s?\())\s*+\(*\s*+\Z")
 
 
 def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawClaim]:
@@ -50,6 +50,7 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
     if not _RELATION.search(outside):
         return
     position = said = 0
+    meant: tuple[bool, bool] | None = None
     while first := _FIRST.search(text, position):
         at = first.start()
         inside = next((end for begin, end in taken if begin <= at < end), None)
@@ -63,7 +64,11 @@ def anonymous_groups(text: str, taken: list[tuple[int, int]]) -> Iterator[RawCla
         close = _CLOSE.match(text, end)
         assertions, stop = read_assertions(text, close.end() if close else end)
         position = said = max(stop, end)
-        if assertions and (_SIGNED.search(text, max(0, at - 1), end) or _ABOUT_TRITS.search(text)) and not _ABOUT_OTHERS.search(text):
+        if not assertions:
+            continue
+        if meant is None:  # by the whole text, which may hold thousands of sums
+            meant = bool(_ABOUT_TRITS.search(text)), bool(_ABOUT_OTHERS.search(text))
+        if not meant[1] and (meant[0] or _SIGNED.search(text, max(0, at - 1), end)):
             members = tuple(Member(name="", trit=trit) for trit in trits) if len(trits) <= MAX_MEMBERS else ()
             yield RawClaim(members, assertions, text[at:position].strip(), "numbers", at, position)
 
