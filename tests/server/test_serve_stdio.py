@@ -122,7 +122,7 @@ def test_a_client_of_either_era_lists_calls_follows_and_reads(workspace: dict[st
             for arguments, expected in (
                 ({"pth": "."}, "no argument 'pth'; did you mean 'path'?"),
                 ({"path": 3}, "path: 3 is not of type 'string'"),
-                ({"path": "nowhere"}, "no file, folder or path named 'nowhere'"),
+                ({"path": "nowhere"}, "no file, folder or collection named 'nowhere'"),
                 ({"path": "/nowhere"}, "leads out of the workspace"),
             ):
                 refused = await client.call_tool("check_triads", arguments)
