@@ -8,26 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from triadbench import claims, read
 
 from realitygap_plugins.triads import assertions, members, prose, refusals, sums, tables
-from realitygap_plugins.triads.claims import Claim
 from realitygap_plugins.triads.collection import read_collection
 from realitygap_plugins.triads.notation import NotATrit, read_trit
 from realitygap_plugins.triads.prose import body_trits, find_claims
 from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.verdicts import judge
-
-Members = list[tuple[str, int | None]]
-
-
-def claims(text: str) -> list[Claim]:
-    return find_claims(Text(text), path="x.md")
-
-
-def read(text: str) -> tuple[str, Members, str, str]:
-    (claim,) = claims(text)
-    found = judge(claim, {})
-    return claim.form, [(m.name, m.trit) for m in claim.members], found.arithmetic, found.truth
 
 
 @pytest.mark.parametrize(

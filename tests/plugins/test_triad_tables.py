@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from triadbench import claims, read
 
-from realitygap_plugins.triads.claims import Claim
-from realitygap_plugins.triads.prose import find_claims
-from realitygap_plugins.triads.text import Text
 from realitygap_plugins.triads.verdicts import judge
-
-Members = list[tuple[str, int | None]]
-
-
-def claims(text: str) -> list[Claim]:
-    return find_claims(Text(text), path="x.md")
-
-
-def read(text: str) -> tuple[str, Members, str, str]:
-    (claim,) = claims(text)
-    found = judge(claim, {})
-    return claim.form, [(m.name, m.trit) for m in claim.members], found.arithmetic, found.truth
 
 
 def test_a_table_of_skills_is_judged_by_the_sum_below_it() -> None:
