@@ -25,6 +25,7 @@ from pathlib import Path
 
 from realitygap.executor import LOCAL, Kind
 from realitygap.plan import Plan
+from realitygap.priority import share_as_nice
 from realitygap.run_index import RunIndex
 
 IDLE_S = 600.0
@@ -33,7 +34,7 @@ MOST_RUNS = 200
 """Runs after which a resident is replaced, whatever its workers may have piled up."""
 MOST_IDLE: dict[Kind, int] = {"light": 4, "heavy": 1}
 """Residents of a kind kept for the next run."""
-HEAVY_NICE = 5
+HEAVY_NICE = 10
 """By how much a simulator yields to everything else on the machine: a training that takes all cores must not keep quick skills waiting."""
 PAGE_S: dict[Kind, float] = {"light": 0.2, "heavy": 3.0}
 """How long the next run waits for the page of one that has ended: no longer than a new process would take."""
@@ -237,6 +238,7 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         os.nice(HEAVY_NICE)
     else:
         pool.start(kind)
+    share_as_nice()
     importlib.import_module("realitygap.report")
     while True:
         keeper.settimeout(IDLE_S)

@@ -28,6 +28,7 @@ from realitygap.journal import Journal
 from realitygap.limits import Watch
 from realitygap.plan import Plan
 from realitygap.pool import Pool, Worker
+from realitygap.priority import share_as_nice
 from realitygap.protocol import StepOrder
 from realitygap.run_status import Ending, result_document
 from realitygap.step_places import StepPlaces
@@ -390,6 +391,7 @@ class Supervisor:
 
 def main(folder: Path, descriptor: int) -> None:
     os.set_inheritable(descriptor, False)
+    share_as_nice()
     # The descriptor stays open, and with it the lock, until this process ends in whatever way.
     Supervisor(folder).run()
 

@@ -32,6 +32,7 @@ from realitygap.context import RunContext
 from realitygap.errors import Cancelled, InputError
 from realitygap.fence import VARIABLE
 from realitygap.outputs import SkillDefect, checked
+from realitygap.priority import share_as_nice
 from realitygap.protocol import Channel, Listener, StepOrder
 from realitygap.stepstore import MARKER, manifest_of
 from realitygap.workspace import lock, write_json
@@ -43,6 +44,7 @@ _LOCK_PATIENCE_S = 5.0
 def main(descriptor: int, *cores: int) -> None:
     """Serves until the other end of the socket closes; `cores` are those it may use, all that there are by default."""
     _die_with_the_parent()
+    share_as_nice()
     if cores:
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, cores)

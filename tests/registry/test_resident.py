@@ -29,6 +29,13 @@ CODE = """
 import os, subprocess, sys, time
 VERSION = 1
 
+def share():
+    try:
+        with open("/proc/self/autogroup") as file:
+            return int(file.read().split()[-1])
+    except OSError:  # the kernel has none
+        return os.nice(0)
+
 def where(inputs, run):
     if inputs["leave"]:
         own = inputs["leave"] == "in a session of its own"
@@ -42,7 +49,7 @@ def where(inputs, run):
     while time.monotonic() < end:
         run.check_cancelled()
         time.sleep(0.01)
-    return {"pid": os.getpid(), "version": VERSION, "run": os.environ["REALITYGAP_RUN"], "nice": os.nice(0),
+    return {"pid": os.getpid(), "version": VERSION, "run": os.environ["REALITYGAP_RUN"], "nice": os.nice(0), "share": share(),
         "rows": [{str(column): row for column in range(9)} for row in range(inputs["rows"])]}
 """
 MANIFEST = """\
@@ -69,6 +76,7 @@ outputs:
   version: {{type: integer}}
   run: {{type: string}}
   nice: {{type: integer}}
+  share: {{type: integer}}
 """
 SKILLS: dict[Kind, str] = {"light": "where", "heavy": "where-heavy"}
 
@@ -165,6 +173,7 @@ def test_a_simulator_is_kept_for_the_next_heavy_run_and_yields_to_light_ones(lab
     first, second, light = lab.outputs(kind="heavy"), lab.outputs(kind="heavy"), lab.outputs()
     assert first["pid"] == second["pid"] != light["pid"]
     assert first["nice"] == min(19, light["nice"] + HEAVY_NICE)
+    assert (first["share"], light["share"]) == (first["nice"], light["nice"])
 
 
 def test_who_waits_for_a_run_is_told_its_end_when_the_result_is_there_also_of_a_killed_resident(lab: Lab) -> None:
