@@ -29,7 +29,8 @@ class RunContext:
     """The surroundings of one step.
 
     A test makes one with `RunContext(folder=tmp_path)`; in a run the worker does. `on_progress(done, total, message)` and
-    `on_warning(message)` are where progress and warnings go; `stop` is set when the run is asked to stop.
+    `on_warning(message)` are where progress and warnings go; `stop` is set when the run is asked to stop; `checkpoint_folder()` gives
+    where checkpoints go, and is called when there is something to go on from.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class RunContext:
         seed: int = 0,
         skill: str = "",
         pipeline: str | None = None,
-        checkpoint_folder: Path | None = None,
+        checkpoint_folder: Callable[[], Path] | None = None,
         on_progress: Callable[[float, float | None, str], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
@@ -57,7 +58,7 @@ class RunContext:
         self.warnings: list[str] = []
         self.figures: list[str] = []
         """Names of the artifacts that the report shows, in order."""
-        self._checkpoints = checkpoint_folder or folder / "checkpoints"
+        self._checkpoints = checkpoint_folder or (lambda: folder / "checkpoints")
         self._on_progress = on_progress
         self._on_warning = on_warning
         self._stop = stop or threading.Event()
@@ -118,7 +119,7 @@ class RunContext:
 
         Write to a temporary name and rename, since the kill may come at any moment. It is removed when the step has succeeded.
         """
-        return _inside(self._checkpoints, name)
+        return _inside(self._checkpoints(), name)
 
     def figure(self, name: str, fig: Any) -> Path:
         """Saves a matplotlib figure as `figures/NAME.svg` (which the report shows) and `.png`, and closes it. Gives the path of the SVG.
@@ -153,6 +154,7 @@ class RunContext:
 
     def metric(self, name: str, value: float, step: float) -> None:
         """Adds a point of the curve `name` at `step`, which the report draws. A value that is not finite is kept as null."""
+        self._checkpoints()  # where a killed attempt left the curve
         number = float(value)
         row = {"name": name, "step": float(step), "value": number if math.isfinite(number) else None}
         self.folder.mkdir(parents=True, exist_ok=True)

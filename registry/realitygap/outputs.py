@@ -19,26 +19,26 @@ class SkillDefect(Exception):
     """The skill broke its contract: wrong outputs, no function."""
 
 
-def checked(order: StepOrder, folder: Path, returned: Any) -> dict[str, Any]:
-    """The outputs as they are stored. Raises SkillDefect for what breaks the output schema."""
+def checked(order: StepOrder, folder: Path, returned: Any) -> tuple[dict[str, Any], str]:
+    """The outputs as they are stored, and that as JSON. Raises SkillDefect for what breaks the output schema."""
     if not isinstance(returned, Mapping):
         raise SkillDefect(f"skill '{order.skill}' returned {type(returned).__name__} in place of a mapping of outputs")
-    outputs = {
-        str(name): plain(value, str(name)) for name, value in returned.items() if value is not None or _admits_null(order, str(name))
-    }
+    outputs, text = plain({str(name): value for name, value in returned.items() if value is not None or _admits_null(order, str(name))})
     try:
         validate(outputs, order.output_schema, "output")
-        return store_outputs(folder, outputs, order.output_schema, order.inputs, strict=order.effects != "workspace")
+        return store_outputs(folder, outputs, text, order.output_schema, order.inputs, strict=order.effects != "workspace")
     except (InputError, StrayPath) as error:
         raise SkillDefect(f"skill '{order.skill}': {getattr(error, 'message', error)}") from None
 
 
-def plain(value: Any, name: str) -> Any:
-    """A value as JSON has it: arrays become lists, paths texts. Raises SkillDefect for what JSON cannot hold, not-a-number included."""
+def plain(outputs: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Outputs with arrays as lists and paths as texts, and that as JSON. Raises SkillDefect for what JSON cannot hold, not-a-number too."""
     try:
-        return json.loads(json.dumps(value, default=_simpler, allow_nan=False))
+        text = json.dumps(outputs, default=_simpler, allow_nan=False, ensure_ascii=False)
+        return json.loads(text), text
     except (TypeError, ValueError):
-        return _plain(value, name)  # finds the place
+        found = {name: _plain(value, name) for name, value in outputs.items()}  # finds the place
+        return found, json.dumps(found, ensure_ascii=False)
 
 
 def _simpler(value: Any) -> Any:

@@ -95,7 +95,6 @@ class Pool:
         for worker in [one for one in self.workers if one.process.poll() is not None]:
             self.drop(worker)
         self.folder = folder
-        self._record()
 
     def release(self, *, stopped: bool) -> None:
         """The steps of a run have ended: so do its workers, but for the idle ones that may stay, and all that was started."""
@@ -147,10 +146,11 @@ class Pool:
             )
         worker = Worker(kind=kind, slot=slot, process=process, channel=Channel(ours))
         self.workers.append(worker)
-        self._record()
+        self.record()
         return worker
 
-    def _record(self) -> None:
+    def record(self) -> None:
+        """Writes down which processes are the run's, for whoever has to end them after a supervisor that was killed."""
         if self.folder is not None and self.workers:
             leaders = {str(one.process.pid): start_time(one.process.pid) for one in self.workers}
             write_json(self.folder / "workers.json", leaders, durable=not self.keep)

@@ -4,16 +4,17 @@ A run started through `Residents.launch` is like any other: a folder, a lock, a 
 Only the processes are not new, so that a quick skill answers at once and a simulator is imported once for many runs. When who started
 them has gone, they finish the run that they have and end.
 
-    keeper, over a socket pair: the folder and the arguments as JSON, the lock's descriptor beside it
-    resident:                   `t` when it has taken the run, `e` when that has ended, `f` when its page is written too
+    keeper, over a socket pair, in lines of JSON: `{"about": what run.json is to hold, "plan": ...}`
+    resident: `{"at": "here"}`, `{"at": "taken"}` when the run is on record, `{"at": "ended", "result": ..., "steps": [...], ...}`,
+    `{"at": "free"}` when its page is written too
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -22,11 +23,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from realitygap.executor import LOCAL, Kind
 from realitygap.plan import Plan
 from realitygap.priority import share_as_nice
+from realitygap.protocol import Channel
 from realitygap.run_index import RunIndex
+from realitygap.run_status import RunStatus, StepStatus
+from realitygap.run_store import claim, new_run, record
+
+if TYPE_CHECKING:
+    from realitygap.pool import Pool
 
 IDLE_S = 600.0
 """A resident without a run for so long ends: a warm simulator holds half a gigabyte."""
@@ -38,9 +46,10 @@ HEAVY_NICE = 10
 """By how much a simulator yields to everything else on the machine: a training that takes all cores must not keep quick skills waiting."""
 PAGE_S: dict[Kind, float] = {"light": 0.2, "heavy": 3.0}
 """How long the next run waits for the page of one that has ended: no longer than a new process would take."""
+MOST_TOLD = 1 << 17
+"""Characters of a result that is told with the end of its run; a larger one is read where it is needed."""
 _ANSWER_S, _START_S = 2.0, 30.0
 """Time to take a run, and to do so as a new process."""
-_TAKEN, _ENDED, _FREE = b"t", b"e", b"f"
 
 
 class Residents:
@@ -56,35 +65,41 @@ class Residents:
         """A resident has become idle, or will never be."""
         self._has: dict[str, Kind] = {}
         """Name of the folder of a run, and the kind of the resident that has it until the page is written."""
+        self._ended: dict[str, RunStatus | None] = {}
+        """Those of them that have ended, and how where that was told."""
         self.count = 0
         """Runs that a resident took."""
         self._closed = False
         self._release: Callable[[], None] | None = None
 
-    def launch(self, plan: Plan, folder: Path, descriptor: int, cold: Callable[[], None]) -> None:
-        """Gives a run to a resident, else calls `cold`. The descriptor holds the run's lock; whoever takes the run takes it too."""
-        if plan.executor != LOCAL or plan.options.jobs != 1 or folder.parent.parent != self.home:
-            cold()
-            return
+    def launch(self, plan: Plan) -> str | None:
+        """Has a resident make a run of a plan and own it; gives its id. None where none takes it: then there is no run."""
+        if plan.executor != LOCAL or plan.options.jobs != 1:
+            return None
         kind = kind_of(plan)
         for resident in self._candidates(kind):
+            about = new_run(plan)
+            run_id = about["id"]
             with self._lock:
-                self._told[folder.name] = []
-            if resident.run(folder, descriptor):
+                self._told[run_id] = []
+            if resident.run(plan, about):
                 self.count += 1
-                os.close(descriptor)
                 with self._lock:
-                    self._has[folder.name] = kind
-                threading.Thread(target=self._await_end, args=(resident, kind, folder.name), daemon=True).start()
-                return
-            self._tell(folder.name)
-        cold()
+                    self._has[run_id] = kind
+                threading.Thread(target=self._await_end, args=(resident, kind, about), daemon=True).start()
+                return str(run_id)
+            self._tell(run_id)
+        return None
 
     def at_end(self, run_id: str, tell: Callable[[], object]) -> None:
         """Calls `tell`, from another thread, when a resident has ended that run; never where none has it."""
         with self._lock:
             if run_id in self._told:
                 self._told[run_id].append(tell)
+
+    def ended(self, run_id: str) -> RunStatus | None:
+        """How a run has ended, where its resident has told that and is not free yet."""
+        return self._ended.get(run_id)
 
     def prepare(self) -> None:
         """Has a light resident waiting, so that the first quick skill starts no process."""
@@ -139,19 +154,28 @@ class Residents:
             with contextlib.suppress(RuntimeError):  # an event loop that has been closed
                 tell()
 
-    def _await_end(self, resident: _Resident, kind: Kind, run_id: str) -> None:
+    def _await_end(self, resident: _Resident, kind: Kind, about: dict[str, Any]) -> None:
+        run_id = about["id"]
         self._hold_index()
-        ended = resident.says(_ENDED)
-        if not ended:
+        told = resident.hears("ended")
+        if told is None:
             # It was killed: its lock is free when it has gone, a moment after its socket.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 resident.process.wait(_ANSWER_S)
+        else:
+            status = None
+            if "result" in told:
+                steps = [StepStatus(**one) for one in told["steps"]]
+                status = RunStatus.ended(self.home / "runs" / run_id, about, told["result"], steps, told["total"])
+            with self._lock:
+                self._ended[run_id] = status
         self._tell(run_id)
-        if ended and resident.says(_FREE) and resident.runs < MOST_RUNS:
+        if told is not None and resident.hears("free") is not None and resident.runs < MOST_RUNS:
             self._keep(resident, kind)
         else:
             resident.close()
         with self._lock:
+            self._ended.pop(run_id, None)
             del self._has[run_id]
             self._freed.notify_all()
 
@@ -174,8 +198,11 @@ class _Resident:
     """The keeper's end."""
 
     def __init__(self, home: Path, kind: Kind) -> None:
+        self.home = home
         self.runs = 0
-        self.socket, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ours)
+        self._messages = iter(self.channel)
         environment = {name: value for name, value in os.environ.items() if name != "REALITYGAP_RUN"}
         with theirs:
             self.process = subprocess.Popen(
@@ -188,31 +215,34 @@ class _Resident:
                 env=environment,
             )
 
-    def run(self, folder: Path, descriptor: int) -> bool:
-        """Whether it has taken the run."""
+    def run(self, plan: Plan, about: dict[str, Any]) -> bool:
+        """Whether it has taken the run; where not, nothing of that is left."""
         self.runs += 1
         try:
-            self.socket.settimeout(_START_S if self.runs == 1 else _ANSWER_S)
-            socket.send_fds(self.socket, [json.dumps(str(folder)).encode()], [descriptor])
-            taken = self.socket.recv(1) == _TAKEN
+            self.channel.socket.settimeout(_START_S if self.runs == 1 else _ANSWER_S)
+            self.channel.send({"about": about, "plan": plan.to_json()})
+            taken = self.hears("here") is not None and self.hears("taken") is not None
         except OSError:
             taken = False
         if not taken:
             # It must not take the run after it was given to another.
             self.process.kill()
+            self.process.wait()
+            shutil.rmtree(self.home / "runs" / about["id"], ignore_errors=True)
             self.close()
         return taken
 
-    def says(self, word: bytes) -> bool:
-        """Waits for its next word; whether it is this one."""
-        self.socket.settimeout(None)
+    def hears(self, word: str) -> dict[str, Any] | None:
+        """Its next message, if it is this one; the first is waited for as long as a start may take, the others without end."""
         try:
-            return self.socket.recv(1) == word
+            message = next(self._messages, None)
         except OSError:
-            return False
+            message = None
+        self.channel.socket.settimeout(None)
+        return message if message is not None and message["at"] == word else None
 
     def close(self) -> None:
-        self.socket.close()
+        self.channel.close()
         # It ends by itself when its run has; until then nobody waits for it but a thread.
         threading.Thread(target=self.process.wait, daemon=True).start()
 
@@ -226,10 +256,10 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
     """Owns the runs that come over the socket, one after another, until its other end closes or none has come for a while."""
     from realitygap.cache import forget_sources
     from realitygap.pool import Pool
-    from realitygap.supervisor import Supervisor
 
-    keeper = socket.socket(fileno=descriptor)
-    keeper.set_inheritable(False)
+    importlib.import_module("realitygap.supervisor")
+    keeper = Channel(socket.socket(fileno=descriptor))
+    keeper.socket.set_inheritable(False)
     home.mkdir(parents=True, exist_ok=True)
     pool = Pool(None, home, 1, LOCAL, keep=True)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -240,36 +270,42 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         pool.start(kind)
     share_as_nice()
     importlib.import_module("realitygap.report")
-    while True:
-        keeper.settimeout(IDLE_S)
-        try:
-            message, descriptors, _, _ = socket.recv_fds(keeper, 1 << 16, 1)
-        except OSError:
-            break
-        if not message or not descriptors:
-            break
-        folder = Path(json.loads(message))
-        lock = descriptors[0]
-        os.set_inheritable(lock, False)
-        keeper.settimeout(None)
-        with contextlib.suppress(OSError):
-            keeper.send(_TAKEN)
-        _log_to(folder / "supervisor.log")
-        forget_sources()
-        pool.adopt(folder)
-        owner = Supervisor(folder, pool)
-        owner.run()
-        with contextlib.suppress(OSError):
-            keeper.send(_ENDED)
-        owner.conclude()
-        signal.set_wakeup_fd(-1)
-        pool.part()
-        os.close(lock)
-        try:
-            keeper.send(_FREE)
-        except OSError:
-            break
+    keeper.socket.settimeout(IDLE_S)
+    with contextlib.suppress(OSError):  # nobody asks, or nobody is there to ask
+        for order in keeper:
+            keeper.socket.settimeout(None)
+            forget_sources()
+            _own(order["about"], Plan.from_json(order["plan"]), pool, keeper)
+            keeper.socket.settimeout(IDLE_S)
     pool.close()
+
+
+def _own(about: dict[str, Any], plan: Plan, pool: Pool, keeper: Channel) -> None:
+    """Makes a run, goes through it, and says so. Raises what keeps it from being put on record or its result from being written."""
+    from realitygap.supervisor import Supervisor
+
+    def say(at: str, *, result: str = "", **facts: Any) -> None:
+        with contextlib.suppress(OSError):  # the keeper has gone; the run has not
+            keeper.send({"at": at, **facts}, **({"result": result} if result else {}))
+
+    def take() -> None:
+        record(folder, plan, about, RunIndex(pool.home))
+        _log_to(folder / "supervisor.log")
+        say("taken")
+
+    say("here")
+    folder = pool.home / "runs" / about["id"]
+    lock = claim(folder)
+    pool.adopt(folder)
+    owner = Supervisor(folder, plan, about, pool)
+    owner.journal.put(take)
+    owner.run()
+    say("ended", **(owner.ended() if len(owner.result) <= MOST_TOLD else {}))
+    owner.conclude()
+    signal.set_wakeup_fd(-1)
+    pool.part()
+    os.close(lock)
+    say("free")
 
 
 def _log_to(path: Path) -> None:

@@ -51,6 +51,26 @@ class RunStatus:
     result: Mapping[str, Any] | None = field(default=None, repr=False)
     """The document of a run that has ended, where one was read for the rest."""
 
+    @staticmethod
+    def ended(folder: Path, about: Mapping[str, Any], result: Mapping[str, Any], steps: list[StepStatus], total: int) -> RunStatus:
+        """Of a run that has ended: from what `run.json` holds, its result, where its steps stand, and how many there were to be."""
+        finished = sum(step.state in ("done", "cached") for step in steps)
+        share = min(1.0, finished / max(total, len(steps), 1)) if steps else None
+        return RunStatus(
+            id=folder.name,
+            skill=about["skill"],
+            state=result["status"],
+            folder=folder,
+            created=about["created"],
+            seconds=result["seconds"],
+            progress=1.0 if result["status"] == "done" else share,
+            message=(result["error"] or {}).get("message") or "",
+            eta=None,
+            steps=steps,
+            warnings=result["warnings"],
+            result=result,
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "run": self.id,

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -121,21 +122,13 @@ class RunStore:
 
     def create(self, plan: Plan) -> tuple[str, int]:
         """Makes the folder of a run; gives its id and the descriptor that holds its lock."""
-        now = time.time()
-        run_id = new_id(now)
+        about = new_run(plan)
+        run_id = about["id"]
         folder = self.folder(run_id)
         descriptor = None
         try:
-            folder.mkdir(parents=True)
-            descriptor = lock(folder / "lock")
-            if descriptor is None:
-                raise RunFailed("the folder of a new run is locked", where=str(folder))
-            write_json(folder / "plan.json", plan.to_json(), durable=plan.durable, indent=None)
-            about = {"id": run_id, "skill": plan.skill.name, "created": now, "seed": plan.seed, "versions": _versions()}
-            if plan.options.owner is not None:
-                about["owner"] = plan.options.owner
-            write_json(folder / "run.json", about, durable=plan.durable)
-            self.index.put_run({**about, "state": "running"})
+            descriptor = claim(folder)
+            record(folder, plan, about, self.index)
         except BaseException as error:
             if descriptor is not None:
                 os.close(descriptor)
@@ -232,18 +225,20 @@ class RunStore:
         run_id = self.find(run_id)
         folder = self.folder(run_id)
         state, ended = self._look(run_id)
-        about, result = read_about(folder), ended or {}
+        about = read_about(folder)
         steps: dict[str, StepStatus] = {}
         warnings: list[str] = []
         total = 1
         for event in read_events(folder):
             total = event.get("steps", total)
             apply(event, steps, warnings, state)
+        if ended is not None:
+            return RunStatus.ended(folder, about, ended, list(steps.values()), total)
         now = read_object(folder / "progress.json") if state == "running" else {}
         running = [now.get(step.id, {}) for step in steps.values() if step.state == "running"]
         finished = sum(step.state in ("done", "cached") for step in steps.values())
         parts = [one["done"] / one["total"] for one in running if one.get("total")]
-        progress = 1.0 if state == "done" else min(1.0, (finished + sum(parts)) / max(total, len(steps), 1)) if steps else None
+        progress = min(1.0, (finished + sum(parts)) / max(total, len(steps), 1)) if steps else None
         remaining = [one["eta"] for one in running if one.get("eta") is not None]
         return RunStatus(
             id=run_id,
@@ -251,13 +246,12 @@ class RunStore:
             state=state,
             folder=folder,
             created=about["created"],
-            seconds=result.get("seconds", round(time.time() - about["created"], 3) if state == "running" else None),
+            seconds=round(time.time() - about["created"], 3) if state == "running" else None,
             progress=progress,
-            message=(result.get("error") or {}).get("message") or next((one["message"] for one in running if one.get("message")), ""),
+            message=next((one["message"] for one in running if one.get("message")), ""),
             eta=max(remaining) if remaining else None,
             steps=list(steps.values()),
-            warnings=result.get("warnings", warnings),
-            result=ended,
+            warnings=warnings,
         )
 
     def result(self, run_id: str) -> dict[str, Any]:
@@ -368,6 +362,29 @@ class RunStore:
         finally:
             os.close(descriptor)
         return True
+
+
+def new_run(plan: Plan) -> dict[str, Any]:
+    """What `run.json` is to say of a run that begins now: its id above all."""
+    now = time.time()
+    about = {"id": new_id(now), "skill": plan.skill.name, "created": now, "seed": plan.seed, "versions": _versions()}
+    return about if plan.options.owner is None else {**about, "owner": plan.options.owner}
+
+
+def claim(folder: Path) -> int:
+    """Makes the folder of a run; gives the descriptor that holds its lock. Raises OSError, and RunFailed where another has it."""
+    folder.mkdir(parents=True)
+    descriptor = lock(folder / "lock")
+    if descriptor is None:
+        raise RunFailed("the folder of a new run is locked", where=str(folder))
+    return descriptor
+
+
+def record(folder: Path, plan: Plan, about: Mapping[str, Any], index: RunIndex) -> None:
+    """Puts a run on record: from here on it is listed, and can be resumed."""
+    write_json(folder / "plan.json", plan.to_json(), durable=plan.durable, indent=None)
+    write_json(folder / "run.json", about, durable=plan.durable)
+    index.put_run({**about, "state": "running"})
 
 
 def _supervisor_of(folder: Path) -> int | None:

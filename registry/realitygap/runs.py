@@ -49,11 +49,10 @@ def start(
     """
     plan = plan_run(skill_name, inputs or {}, registry=registry, seed=seed, options=options)
     store = RunStore(workspace)
-    run_id, descriptor = store.create(plan)
-    if residents is None:
+    run_id = residents.launch(plan) if residents is not None and residents.home == store.home else None
+    if run_id is None:
+        run_id, descriptor = store.create(plan)
         store.launch(run_id, descriptor)
-    else:
-        residents.launch(plan, store.folder(run_id), descriptor, lambda: store.launch(run_id, descriptor))
     return RunHandle(run_id, store)
 
 

@@ -28,8 +28,14 @@ class StrayPath(ValueError):
     """An output that is a path outside of the step's artifacts and inputs."""
 
 
-def store_outputs(folder: Path, outputs: Mapping[str, Any], schema: Schema, inputs: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
-    """The outputs with their paths made relative. Raises StrayPath, where `strict`, for a path that leads elsewhere."""
+def store_outputs(
+    folder: Path, outputs: dict[str, Any], text: str, schema: Schema, inputs: Mapping[str, Any], *, strict: bool
+) -> tuple[dict[str, Any], str]:
+    """The outputs with their paths made relative, and that as JSON. Raises StrayPath, where `strict`, for a path that leads elsewhere.
+
+    Args:
+        text: the outputs as JSON.
+    """
 
     def relative(name: str, text: str, _: Schema) -> str:
         path = Path(text)
@@ -53,10 +59,12 @@ def store_outputs(folder: Path, outputs: Mapping[str, Any], schema: Schema, inpu
             return [elsewhere(part) for part in value]
         return value
 
-    mapped = map_paths(outputs, schema, relative)
-    if _quoted(below) not in json.dumps(mapped, ensure_ascii=False):
-        return mapped
-    return {name: elsewhere(value) for name, value in mapped.items()}
+    stored = map_paths(outputs, schema, relative)
+    if _quoted(below) in text:
+        stored = {name: elsewhere(value) for name, value in stored.items()}
+    elif all(stored[name] is value for name, value in outputs.items()):
+        return outputs, text
+    return stored, json.dumps(stored, ensure_ascii=False)
 
 
 def load_outputs(folder: Path, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +104,12 @@ def read_finished(folder: Path, inputs: Mapping[str, Any]) -> tuple[dict[str, An
         return None
     if not isinstance(outputs, dict):
         return None
-    return facts, load_outputs(folder, outputs, inputs) if _OWN in text or _GIVEN in text else outputs
+    return facts, load_outputs(folder, outputs, inputs) if names_places(text) else outputs
+
+
+def names_places(text: str) -> bool:
+    """Whether stored outputs, as JSON, may hold paths that `load_outputs` has to make absolute."""
+    return _OWN in text or _GIVEN in text
 
 
 def finished_outputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from realitygap.run_status import Ending, result_document
 from realitygap.step_places import StepPlaces
 from realitygap.stepstore import artifacts_of, is_intact, link_step, make_room, read_finished, read_step, set_aside
 from realitygap.stop_requests import Interrupted, StopRequests
-from realitygap.workspace import read_json, remove_folder, write_json
+from realitygap.workspace import read_json, read_object, remove_folder, write_json
 
 _GRACE_S = 1.0
 """Time that a step has to stop by itself before it is killed."""
@@ -42,13 +43,13 @@ _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Supervisor:
-    """Executes the plan of one run folder, by the workers of a pool if one is given."""
+    """Executes the plan of one run, by the workers of a pool if one is given. `about` is what `run.json` holds."""
 
-    def __init__(self, folder: Path, pool: Pool | None = None) -> None:
+    def __init__(self, folder: Path, plan: Plan, about: Mapping[str, Any], pool: Pool | None = None) -> None:
         self.folder = folder
         self.home = folder.parent.parent
-        self.plan = Plan.from_json(read_json(folder / "plan.json"))
-        self.journal = Journal(folder, self.home, durable=self.plan.durable)
+        self.plan = plan
+        self.journal = Journal(folder, self.home, about, durable=plan.durable)
         self.pool = pool or Pool(folder, self.home, self.plan.options.jobs, self.plan.executor)
         self.steps = StepPlaces(folder, self.plan)
         self.scope = Scope(self.plan, self.plan.pipeline, self.plan.inputs, str(folder / "report.html"))
@@ -66,6 +67,8 @@ class Supervisor:
         self.stop_at = 0.0
         self.began = time.monotonic()
         self.watch = Watch(self.plan.options)
+        self.result = ""
+        """The result as JSON, at the end."""
         self._document: dict[str, Any] | None = None
         """The result, until all that follows from it is written."""
         self._selector = selectors.DefaultSelector()
@@ -75,7 +78,8 @@ class Supervisor:
         """All of it, but what `conclude` does where the workers stay. Raises only what keeps the result from being written."""
         self._requests.listen()
         self._selector.register(self._requests, selectors.EVENT_READ, None)
-        write_json(self.folder / "supervisor.json", {"pid": os.getpid(), "started": start_time(os.getpid())}, durable=self.plan.durable)
+        self.journal.put(self._sign)
+        self.journal.put(self.pool.record)
         self.journal.event("run-started", steps=len(list(self.plan.pipeline.leaves())), pid=os.getpid())
         self._look_for_stop()
         try:
@@ -98,6 +102,9 @@ class Supervisor:
                 raise
             make_room(self.folder)
             self._end()
+
+    def _sign(self) -> None:
+        write_json(self.folder / "supervisor.json", {"pid": os.getpid(), "started": start_time(os.getpid())}, durable=self.plan.durable)
 
     def _loop(self) -> None:
         while True:
@@ -179,6 +186,7 @@ class Supervisor:
         attempt = set_aside(folder)
         write_json(folder / "key.json", {"key": key, "parts": parts}, durable=self.plan.durable, indent=None)
         skill = instance.step.skill
+        self.journal.put(partial(write_json, folder / "inputs.json", instance.inputs, durable=False))
         order = StepOrder(
             step=instance.id,
             skill=skill.name,
@@ -216,8 +224,9 @@ class Supervisor:
     # What comes back
 
     def _wait(self) -> None:
-        timeout = max(0.0, self.stop_at - time.monotonic()) if self.stop_as is not None else self.watch.pause_s
-        for key, _ in self._selector.select(timeout):
+        self.journal.catch_up()
+        until_stop_s = max(0.0, self.stop_at - time.monotonic()) if self.stop_as is not None else self.watch.pause_s
+        for key, _ in self._selector.select(min((one for one in (until_stop_s, self.journal.pause_s) if one is not None), default=None)):
             worker = key.data
             if worker is None:
                 self._requests.clear()
@@ -243,14 +252,15 @@ class Supervisor:
                 self.journal.warning(message["message"], step)
             case "done":
                 worker.order = None
-                self._done(self.running.pop(step))
+                self._done(self.running.pop(step), message)
             case "failed":
                 worker.order = None
                 self._failed(self.running.pop(step), dict(message))
 
-    def _done(self, instance: Instance) -> None:
+    def _done(self, instance: Instance, told: Mapping[str, Any] | None = None) -> None:
+        """A step's outputs are complete, in its folder and perhaps in what the worker has told."""
         folder = self.steps.folder(instance)
-        found = read_finished(folder, instance.inputs)
+        found = (told["facts"], told["outputs"]) if told and "outputs" in told else read_finished(folder, instance.inputs)
         if found is None:
             self._failed(
                 instance, {"kind": "crash", "message": "the outputs of the step cannot be read back", "where": str(folder), "hint": None}
@@ -258,7 +268,7 @@ class Supervisor:
             return
         self.journal.rested(instance.id)
         if is_cacheable(instance.step.skill):
-            self.journal.index.put_step(folder, found[0])
+            self.journal.put(partial(self.journal.index.put_step, folder, found[0]))
         self._use(instance, *found)
         self.journal.event("step-done", **self._told(instance, found[0]))
 
@@ -329,12 +339,17 @@ class Supervisor:
             document["artifacts"]["report"] = str(self.folder / "report.html")
             if not self.pool.keep:
                 self._write_report(document)
-        self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
+        self.result = self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
         self._document = document
         if not self.pool.keep:
             self.conclude()
         if ending.refused and self.plan.options.detached:
             remove_folder(self.folder)
+
+    def ended(self) -> dict[str, Any]:
+        """How the run has ended: the arguments of `RunStatus.ended` that whoever has begun it does not know; the result as JSON."""
+        steps = [{**vars(one), "state": "interrupted" if one.state == "running" else one.state} for one in self.journal.steps.values()]
+        return {"result": self.result, "steps": steps, "total": len(list(self.plan.pipeline.leaves()))}
 
     def conclude(self) -> None:
         """What comes after the result, for which somebody waits where the workers stay: the row of the index, and there the page."""
@@ -360,7 +375,9 @@ class Supervisor:
     # Helpers
 
     def _key(self, instance: Instance) -> tuple[str, dict[str, Any]]:
-        with self._requests.interrupting():  # a recording of many gigabytes is read for it
+        if any(isinstance(value, (str, list, dict)) for value in instance.inputs.values()):
+            self.journal.catch_up()  # a recording of many gigabytes may be read for it
+        with self._requests.interrupting():
             return self.steps.key(instance)
 
     def _is_intact(self, folder: Path, key: str) -> bool:
@@ -369,6 +386,8 @@ class Supervisor:
 
     def _broken(self, error: Exception) -> None:
         """A fault of this program: the run fails, and its log says where."""
+        with contextlib.suppress(OSError):
+            self.journal.catch_up()  # the log may not be there yet
         traceback.print_exc()
         where = str(self.folder / "supervisor.log")
         self._note(
@@ -393,7 +412,7 @@ def main(folder: Path, descriptor: int) -> None:
     os.set_inheritable(descriptor, False)
     share_as_nice()
     # The descriptor stays open, and with it the lock, until this process ends in whatever way.
-    Supervisor(folder).run()
+    Supervisor(folder, Plan.from_json(read_json(folder / "plan.json")), read_object(folder / "run.json")).run()
 
 
 if __name__ == "__main__":

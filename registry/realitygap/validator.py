@@ -13,6 +13,8 @@ from typing import Any
 
 from realitygap.nodes import MAX_DEPTH
 
+_SCALARS = frozenset((str, int, bool, type(None)))
+
 
 def fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether jsonschema-rs says that a value fits; else jsonschema has to be asked. Nothing is fetched for a reference.
@@ -35,15 +37,16 @@ def _is_json(value: Any, depth: int = 0) -> bool:
     """Whether a value is of JSON's types, finite, and no deeper than documents may be: jsonschema-rs takes tuples, enumerations and
     infinities as well, and has no bound on depth."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind in _SCALARS:
         return True
     if kind is float:
         return math.isfinite(value)
-    if depth > MAX_DEPTH:
+    if depth > MAX_DEPTH or (kind is not list and kind is not dict):
         return False
-    if kind is list:
-        return all(_is_json(part, depth + 1) for part in value)
-    return kind is dict and all(type(name) is str and _is_json(part, depth + 1) for name, part in value.items())
+    if kind is dict and not all(type(name) is str for name in value):
+        return False
+    parts = value if kind is list else value.values()
+    return all(_is_json(part, depth + 1) for part in parts if type(part) not in _SCALARS)
 
 
 def quick(schema: Mapping[str, Any], others: Sequence[dict[str, Any]] = ()) -> Any:

@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ from realitygap.fence import VARIABLE
 from realitygap.outputs import SkillDefect, checked
 from realitygap.priority import share_as_nice
 from realitygap.protocol import Channel, Listener, StepOrder
-from realitygap.stepstore import MARKER, manifest_of
-from realitygap.workspace import lock, write_json
+from realitygap.stepstore import MARKER, manifest_of, names_places
+from realitygap.workspace import lock, write_json, write_text
 
 _PR_SET_PDEATHSIG = 1
 _LOCK_PATIENCE_S = 5.0
+_MOST_TOLD = 1 << 17
+"""Characters of outputs that are told with the end of a step; larger ones, and those with paths of the step, are read from their file."""
 
 
 def main(descriptor: int, *cores: int) -> None:
@@ -62,19 +65,22 @@ def main(descriptor: int, *cores: int) -> None:
         # What the skill starts is marked as belonging to the run.
         os.environ[VARIABLE] = order.run
         with _log_of(Path(order.folder)):
-            answer = execute(order, channel, stop)
-        channel.send(answer)
+            answer, outputs = execute(order, channel, stop)
+        channel.send(answer, **outputs)
         if "jax" in sys.modules:
             gc.collect()  # arrays of the step, before the next one makes its own
 
 
-def execute(order: StepOrder, channel: Channel, stop: threading.Event) -> dict[str, Any]:
-    """Executes one step; gives the message that says how it went. Raises nothing."""
+def execute(order: StepOrder, channel: Channel, stop: threading.Event) -> tuple[dict[str, Any], dict[str, str]]:
+    """Executes one step; gives the message that says how it went, and `outputs` as JSON if they go with it. Raises nothing."""
     began = time.monotonic()
     baseline = Surroundings.take()
+    outputs: dict[str, str] = {}
     try:
-        facts = perform(order, channel, stop, began)
-        answer: dict[str, Any] = {"at": "done", "step": order.step, "facts": facts}
+        done = perform(order, channel, stop, began)
+        answer: dict[str, Any] = {"at": "done", "step": order.step, "facts": done.facts}
+        if len(done.text) <= _MOST_TOLD and not names_places(done.text):
+            outputs = {"outputs": done.text}
     except BaseException as error:  # a skill may raise SystemExit too
         answer = {"at": "failed", "step": order.step, **explain(error), "seconds": time.monotonic() - began}
         if answer["kind"] == "crash":
@@ -84,7 +90,7 @@ def execute(order: StepOrder, channel: Channel, stop: threading.Event) -> dict[s
         _notify(order, "realitygap_on_step_error", error={name: answer[name] for name in ("message", "where", "hint")})
     for problem in baseline.restore():
         logging.getLogger("realitygap").warning(problem)
-    return answer
+    return answer, outputs
 
 
 def explain(error: BaseException) -> dict[str, Any]:
@@ -113,8 +119,8 @@ def explain(error: BaseException) -> dict[str, Any]:
     return {"kind": "crash", "message": text[:500], "where": _place_of(error), "hint": "the step's log has the traceback"}
 
 
-def perform(order: StepOrder, channel: Listener, stop: threading.Event, began: float) -> dict[str, Any]:
-    """Executes one step in this process: inputs checked, function called, outputs checked and stored. What is known of it afterwards.
+def perform(order: StepOrder, channel: Listener, stop: threading.Event, began: float) -> Done:
+    """Executes one step in this process: inputs checked, function called, outputs checked and stored.
 
     Raises SkillDefect for outputs that break the manifest; what the skill raises passes.
     """
@@ -122,21 +128,17 @@ def perform(order: StepOrder, channel: Listener, stop: threading.Event, began: f
 
     folder = Path(order.folder)
     validate(order.inputs, order.input_schema, "input")
-    write_json(folder / "inputs.json", order.inputs, durable=False)
-    with _checkpoint_folder(Path(order.checkpoint), folder) as checkpoint:
-        facts, outputs = _call(order, channel, stop, began, checkpoint)
-    _notify(order, "realitygap_after_step", outputs=outputs, seconds=facts["seconds"])
-    return facts
+    with Kept(Path(order.checkpoint), folder) as kept:
+        done = _call(order, channel, stop, began, kept)
+    _notify(order, "realitygap_after_step", outputs=done.outputs, seconds=done.facts["seconds"])
+    return done
 
 
-def _call(
-    order: StepOrder, channel: Listener, stop: threading.Event, began: float, checkpoint: Path
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Calls the skill's function. What was measured of it, as it is stored, and its outputs."""
+def _call(order: StepOrder, channel: Listener, stop: threading.Event, began: float, kept: Kept) -> Done:
+    """Calls the skill's function, and stores what it gives."""
     from realitygap.components import load_object
 
     folder = Path(order.folder)
-    _share_metrics(checkpoint, folder)
     _seed(order.seed)
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
@@ -145,7 +147,7 @@ def _call(
         seed=order.seed,
         skill=order.skill,
         pipeline=order.pipeline,
-        checkpoint_folder=checkpoint / "files",
+        checkpoint_folder=kept.files,
         on_progress=lambda done, total, message: _send(
             channel, {"at": "progress", "step": order.step, "done": done, "total": total, "message": message}
         ),
@@ -161,9 +163,9 @@ def _call(
         raise SkillDefect(f"the entry '{order.entry}' of skill '{order.skill}' cannot be used: {error.message}") from error
     returned = function(order.inputs, run)
     run.check_cancelled()
-    outputs = checked(order, folder, returned)
+    outputs, text = checked(order, folder, returned)
     _tidy_metrics(folder)
-    write_json(folder / "outputs.json", outputs, durable=order.durable, indent=None)
+    write_text(folder / "outputs.json", text + "\n", durable=order.durable)
     facts = {
         **order.facts,
         "run": order.run,
@@ -176,21 +178,55 @@ def _call(
         "files": manifest_of(folder),
     }
     write_json(folder / MARKER, facts, durable=order.durable, indent=None)
-    return facts, outputs
+    return Done(facts=facts, outputs=outputs, text=text)
 
 
-@contextlib.contextmanager
-def _checkpoint_folder(wanted: Path, folder: Path) -> Iterator[Path]:
-    """The folder of checkpoints, held by a lock; a private one when another run executes the very same step now."""
-    held = lock(wanted.with_name(wanted.name + ".lock"), patience_s=_LOCK_PATIENCE_S)
-    if held is None:
-        wanted = folder / "checkpoints"
-    (wanted / "files").mkdir(parents=True, exist_ok=True)
-    try:
-        yield wanted
-    finally:
-        if held is not None:
-            os.close(held)
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A step that was executed and is stored."""
+
+    facts: dict[str, Any]
+    outputs: dict[str, Any]
+    text: str
+    """The outputs as JSON."""
+
+
+class Kept:
+    """What a step keeps for a later attempt, its checkpoints and its curves; made when it is first asked for, or was left by an earlier
+    attempt."""
+
+    def __init__(self, wanted: Path, folder: Path) -> None:
+        self._wanted = wanted
+        self._folder = folder
+        """Of the step."""
+        self._held: int | None = None
+        self._place: Path | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Kept:
+        if self._wanted.exists():
+            self.files()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._held is not None:
+            os.close(self._held)
+
+    def files(self) -> Path:
+        """The folder of the checkpoints, held by a lock; a private one when another run executes the very same step now."""
+        with self._lock:
+            if self._place is None:
+                self._place = self._take()
+        return self._place / "files"
+
+    def _take(self) -> Path:
+        place = self._wanted
+        self._held = lock(place.with_name(place.name + ".lock"), patience_s=_LOCK_PATIENCE_S)
+        if self._held is None:
+            place = self._folder / "checkpoints"
+        (place / "files").mkdir(parents=True, exist_ok=True)
+        _share_metrics(place, self._folder)
+        return place
 
 
 def _share_metrics(checkpoint: Path, folder: Path) -> None:

@@ -124,7 +124,7 @@ class Jobs:
                     if status.progress is not None and status.progress > begun:
                         begun = status.progress
                         await report(status.progress, status.message)
-        return await self.status(run_id)
+        return self.residents.ended(run_id) or await self.status(run_id)
 
     async def tidied(self, run_id: str) -> None:
         """Waits for what a supervisor does after it has told the end of a run: its page is written then."""

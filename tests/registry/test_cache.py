@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -194,14 +195,25 @@ def test_paths_in_outputs_follow_the_folder_and_the_inputs_that_they_came_from(t
     (here / "artifacts" / "policy").mkdir(parents=True)
     (given / "inside").mkdir(parents=True)
     outputs = {"policy": str(here / "artifacts" / "policy"), "same": str(given / "inside"), "all": ["policy"]}
-    stored = store_outputs(here, outputs, SCHEMA, {"log": str(given)}, strict=True)
+    stored, text = store_outputs(here, outputs, json.dumps(outputs), SCHEMA, {"log": str(given)}, strict=True)
     assert stored == {"policy": "step://artifacts/policy", "same": "input://log/inside", "all": ["step://artifacts/policy"]}
+    assert json.loads(text) == stored
     moved = load_outputs(there, stored, {"log": "/elsewhere"})
     assert moved == {
         "policy": str(there / "artifacts" / "policy"),
         "same": "/elsewhere/inside",
         "all": [str(there / "artifacts" / "policy")],
     }
+
+
+@pytest.mark.parametrize("outputs", [{"said": "nothing of a path"}, {"said": ["{here}/artifacts/x"]}, {"all": ["policy"]}])
+def test_what_is_stored_of_outputs_is_the_same_as_value_and_as_text(tmp_path: Path, outputs: dict[str, Any]) -> None:
+    here = tmp_path / "here"
+    (here / "artifacts" / "policy").mkdir(parents=True)
+    given = json.loads(json.dumps(outputs).replace("{here}", str(here)))
+    stored, text = store_outputs(here, given, json.dumps(given), SCHEMA, {}, strict=True)
+    assert json.loads(text) == stored
+    assert str(here) not in text
 
 
 @pytest.mark.parametrize(
@@ -214,7 +226,7 @@ def test_an_output_outside_of_the_step_is_refused(tmp_path: Path, path: Callable
     (here / "artifacts" / "link").symlink_to("/etc")
     (here / "link").symlink_to("/etc")
     with pytest.raises(StrayPath):
-        store_outputs(here, {"same": path(here)}, SCHEMA, {}, strict=True)
+        store_outputs(here, {"same": path(here)}, "{}", SCHEMA, {}, strict=True)
 
 
 def test_code_that_no_document_can_name_decides_no_result() -> None:

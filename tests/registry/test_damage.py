@@ -57,7 +57,7 @@ def test_a_run_ends_well_where_its_row_cannot_be_written_any_more(tmp_path: Path
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps({"id": "one", "skill": "noisy", "created": 1.0, "seed": 0}))
-    journal = Journal(folder, tmp_path)
+    journal = Journal(folder, tmp_path, json.loads((folder / "run.json").read_text()))
     (tmp_path / "index.sqlite").mkdir()
     document = result_document("one", "noisy", "done")
     journal.ended(document, {"exit_code": 0})
@@ -126,13 +126,13 @@ def test_a_refused_run_leaves_no_run_no_checkpoint_and_no_lock(bench: Bench) -> 
     before = bench.folders()
     assert bench.json("run", "fail", "-i", "how=input", code=2)["status"] == "failed"
     assert bench.folders() == before
-    assert list((bench.workspace / ".skills" / "checkpoints").iterdir()) == []
+    assert list((bench.workspace / ".skills").glob("checkpoints/*")) == []
 
 
 def test_a_refused_run_that_nobody_follows_removes_itself_and_its_id_says_why(bench: Bench) -> None:
     run = bench.run("run", "fail", "-i", "how=input", "--detach")[0].strip()
     until(lambda: bench.folders() == [])
-    assert list((bench.workspace / ".skills" / "checkpoints").iterdir()) == []
+    assert list((bench.workspace / ".skills").glob("checkpoints/*")) == []
     assert bench.json("runs") == []
     assert f"run {run} was refused: no joint 'hip_l'" in bench.run("runs", "show", run, code=2)[1]
 
@@ -140,7 +140,7 @@ def test_a_refused_run_that_nobody_follows_removes_itself_and_its_id_says_why(be
 def test_a_step_that_failed_without_a_checkpoint_leaves_no_folder_for_one(bench: Bench) -> None:
     bench.run("run", "fail", "-i", "how=crash", code=3)
     bench.run("run", "fail", "-i", "how=kill", code=3)
-    assert list((bench.workspace / ".skills" / "checkpoints").iterdir()) == []
+    assert list((bench.workspace / ".skills").glob("checkpoints/*")) == []
 
 
 def killed(bench: Bench, to: int) -> Path:

@@ -11,11 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realitygap.outputs import SkillDefect, _plain, plain
+from realitygap import outputs as outputs_module
+from realitygap.outputs import SkillDefect, _plain
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 KEYS = st.text() | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner))
+
+
+def plain(value: Any, name: str) -> Any:
+    """One output, as it is given on and as it is written."""
+    outputs, text = outputs_module.plain({name: value})
+    assert json.loads(text) == outputs
+    return outputs[name]
 
 
 def test_outputs_become_plain_json() -> None:
