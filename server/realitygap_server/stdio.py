@@ -19,6 +19,8 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCRequest
 
+from realitygap_server.streams import Incoming, Outgoing
+
 PROBE = "server/discover"
 
 
@@ -27,7 +29,7 @@ async def serve(
 ) -> None:
     """Runs until the client closes stdin. `on_close` is called then, before the calls in progress are cancelled."""
     options = server.create_initialization_options(NotificationOptions())
-    async with stdio_server(stdin=anyio.wrap_file(stdin), stdout=anyio.wrap_file(stdout)) as (read, write):
+    async with stdio_server(stdin=Incoming(stdin), stdout=Outgoing(stdout)) as (read, write):
         forward, opened = anyio.create_memory_object_stream[SessionMessage | Exception](0)
 
         async def relay() -> None:
