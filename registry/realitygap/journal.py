@@ -101,9 +101,10 @@ class Journal:
             self._moved, self._written_at = False, time.time()
             write_json(self.folder / "progress.json", self.progress, durable=False)
 
-    def ended(self, document: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
-        """The last word: from here on the run has its final state. Gives the document as JSON."""
-        self.put(partial(write_json, self.folder / "outcome.json", outcome, durable=self.durable))
+    def ended(self, document: Mapping[str, Any], outcome: Mapping[str, Any] | None) -> str:
+        """The last word: from here on the run has its final state. Gives the document as JSON. `outcome` is what a bad end means."""
+        if outcome is not None:
+            self.put(partial(write_json, self.folder / "outcome.json", outcome, durable=self.durable))
         self.event("run-ended", status=document["status"], error=document["error"])
         self.catch_up()
         text = json.dumps(document, ensure_ascii=False)

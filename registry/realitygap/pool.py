@@ -78,6 +78,11 @@ class Pool:
             self.drop(worker)
         return self.start(kind)
 
+    @property
+    def waiting(self) -> int | None:
+        """A process that waits for a step; None where there is none."""
+        return next((worker.process.pid for worker in self.workers if worker.order is None), None)
+
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.order is not None]
 

@@ -32,6 +32,7 @@ from realitygap.protocol import Channel
 from realitygap.run_index import RunIndex
 from realitygap.run_status import RunStatus, StepStatus
 from realitygap.run_store import claim, new_run, record
+from realitygap.spare import Spare, tidy
 
 if TYPE_CHECKING:
     from realitygap.pool import Pool
@@ -270,17 +271,21 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
         pool.start(kind)
     share_as_nice()
     importlib.import_module("realitygap.report")
+    spare = Spare(home)
     keeper.socket.settimeout(IDLE_S)
     with contextlib.suppress(OSError):  # nobody asks, or nobody is there to ask
+        spare.make(pool.waiting)
         for order in keeper:
             keeper.socket.settimeout(None)
             forget_sources()
-            _own(order["about"], Plan.from_json(order["plan"]), pool, keeper)
+            _own(order["about"], Plan.from_json(order["plan"]), pool, spare, keeper)
+            spare.make(pool.waiting)
             keeper.socket.settimeout(IDLE_S)
+    spare.drop()
     pool.close()
 
 
-def _own(about: dict[str, Any], plan: Plan, pool: Pool, keeper: Channel) -> None:
+def _own(about: dict[str, Any], plan: Plan, pool: Pool, spare: Spare, keeper: Channel) -> None:
     """Makes a run, goes through it, and says so. Raises what keeps it from being put on record or its result from being written."""
     from realitygap.supervisor import Supervisor
 
@@ -295,13 +300,14 @@ def _own(about: dict[str, Any], plan: Plan, pool: Pool, keeper: Channel) -> None
 
     say("here")
     folder = pool.home / "runs" / about["id"]
-    lock = claim(folder)
+    lock = spare.take(folder) or claim(folder)
     pool.adopt(folder)
     owner = Supervisor(folder, plan, about, pool)
     owner.journal.put(take)
     owner.run()
     say("ended", **(owner.ended() if len(owner.result) <= MOST_TOLD else {}))
     owner.conclude()
+    tidy(folder)
     signal.set_wakeup_fd(-1)
     pool.part()
     os.close(lock)

@@ -209,7 +209,7 @@ class Ending:
         return cls(state=state, error=error, refused=refused)
 
     def outcome(self) -> dict[str, Any]:
-        """Exit code of the command line, and what the code stands for."""
+        """Of a run that is not done: exit code of the command line, and what the code stands for."""
         kind = self.error["kind"] if self.error else None
-        code = {"done": 0, "cancelled": 130, "interrupted": 130}.get(self.state, 2 if self.refused else 3)
+        code = {"cancelled": 130, "interrupted": 130}.get(self.state, 2 if self.refused else 3)
         return {"exit_code": 3 if kind == "disk" else code, "refused": self.refused, "kind": kind}

@@ -32,6 +32,7 @@ from realitygap.pool import Pool, Worker
 from realitygap.priority import share_as_nice
 from realitygap.protocol import StepOrder
 from realitygap.run_status import Ending, result_document
+from realitygap.spare import move_in
 from realitygap.step_places import StepPlaces
 from realitygap.stepstore import artifacts_of, is_intact, link_step, make_room, read_finished, read_step, set_aside
 from realitygap.stop_requests import Interrupted, StopRequests
@@ -58,7 +59,6 @@ class Supervisor:
         """Checkpoints of steps that were begun."""
         self.error: dict[str, Any] | None = None
         """The first failure, with its kind."""
-        self.executed = 0
         self.repeated = 0
         """Steps executed although a result could have been in the cache."""
         self.hits = 0
@@ -184,6 +184,7 @@ class Supervisor:
         key, parts = self._key(instance)
         folder = self.steps.folder(instance)
         attempt = set_aside(folder)
+        move_in(folder)
         write_json(folder / "key.json", {"key": key, "parts": parts}, durable=self.plan.durable, indent=None)
         skill = instance.step.skill
         self.journal.put(partial(write_json, folder / "inputs.json", instance.inputs, durable=False))
@@ -213,7 +214,6 @@ class Supervisor:
         instance.taken = True
         self.running[instance.id] = instance
         self.checkpoints.add(self.steps.checkpoint(instance))
-        self.executed += 1
         self.repeated += is_cacheable(instance.step.skill)
         self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
         try:
@@ -339,7 +339,7 @@ class Supervisor:
             document["artifacts"]["report"] = str(self.folder / "report.html")
             if not self.pool.keep:
                 self._write_report(document)
-        self.result = self.journal.ended(document, {**ending.outcome(), "executed": self.executed})
+        self.result = self.journal.ended(document, None if ending.state == "done" else ending.outcome())
         self._document = document
         if not self.pool.keep:
             self.conclude()

@@ -33,7 +33,7 @@ def home(start: Path | None = None) -> Path:
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Writes a temporary file and renames it; `durable` waits until it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    temporary = _temporary(path, threading.get_native_id())
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -44,6 +44,16 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def blank(path: Path, writer: int) -> None:
+    """Makes the temporary file with which the main thread of a process is going to write a file."""
+    _temporary(path, writer).touch()
+
+
+def _temporary(path: Path, thread: int) -> Path:
+    """One for each thread of the machine; that of a process's main thread is the process."""
+    return path.with_name(f".{path.name}.{thread}.tmp")
 
 
 def write_where_told(path: Path, text: str) -> None:

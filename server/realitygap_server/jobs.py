@@ -6,7 +6,6 @@ A run is owned by its own supervisor: it goes on when the call, the client or th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import re
 import threading
@@ -75,24 +74,25 @@ class Jobs:
         Raises InputError, before anything is written, for wrong inputs, a path out of the workspace, and where too many runs are going on.
         """
         one = self.registry.skill(skill)
+        options = replace(self.gate.limits.options, owner=caller())
 
+        def admit() -> dict[str, Any]:
+            return self.containment.admit(one, inputs)
+
+        def begin(prepared: Mapping[str, Any]) -> str:
+            how: dict[str, Any] = {"workspace": self.workspace, "registry": self.registry, "residents": self.residents}
+            return runs.start(skill, prepared, options=options, **how).id
+
+        def begin_long(prepared: Mapping[str, Any]) -> str:
+            self.gate.admit()
+            return begin(prepared)
+
+        if one.runtime != "long":
+            return await anyio.to_thread.run_sync(lambda: begin(admit()))
         # Before the lock: files are read for it, which may take long, and must not keep another's run from beginning.
-        prepared = await anyio.to_thread.run_sync(self.containment.admit, one, inputs)
-
-        def begin() -> str:
-            if one.runtime == "long":
-                self.gate.admit()
-            return runs.start(
-                skill,
-                prepared,
-                workspace=self.workspace,
-                registry=self.registry,
-                options=replace(self.gate.limits.options, owner=caller()),
-                residents=self.residents,
-            ).id
-
-        async with self.gate.long if one.runtime == "long" else contextlib.nullcontext():
-            return await anyio.to_thread.run_sync(begin)
+        prepared = await anyio.to_thread.run_sync(admit)
+        async with self.gate.long:
+            return await anyio.to_thread.run_sync(begin_long, prepared)
 
     def known(self, run_id: str) -> str:
         """The id itself. Raises InputError unless it is the whole id of a run: a beginning of one or `last` would find runs of others."""

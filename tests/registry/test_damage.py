@@ -60,7 +60,7 @@ def test_a_run_ends_well_where_its_row_cannot_be_written_any_more(tmp_path: Path
     journal = Journal(folder, tmp_path, json.loads((folder / "run.json").read_text()))
     (tmp_path / "index.sqlite").mkdir()
     document = result_document("one", "noisy", "done")
-    journal.ended(document, {"exit_code": 0})
+    journal.ended(document, None)
     journal.record(document)
     assert json.loads((folder / "result.json").read_text())["status"] == "done"
 

@@ -30,7 +30,7 @@ def follow(run: RunHandle, *, as_json: bool = False, quiet: bool = False) -> int
         _interrupt(run)
     view.clear()
     document = run.result()
-    # Its supervisor was killed where there is no result.
+    # Without a result its supervisor was killed, and what is there is of an attempt before.
     outcome = read_object(run.folder / "outcome.json") if (run.folder / "result.json").exists() else {}
     if run.store.refused(run.id):
         # Nothing came of it: what the user gave was wrong, and no step had been done.
@@ -40,7 +40,7 @@ def follow(run: RunHandle, *, as_json: bool = False, quiet: bool = False) -> int
     if as_json:
         # Last, so that nothing can go wrong after it.
         echo_json(document)
-    return int(outcome.get("exit_code", 3))
+    return 0 if document["status"] == "done" else int(outcome.get("exit_code", 3))
 
 
 def _interrupt(run: RunHandle) -> None:
