@@ -12,7 +12,7 @@ _OTHER_LETTER = 3
 def cost(value: Any) -> int:
     """Characters that a value takes as JSON: a control character takes six, a letter beyond ASCII counts for three."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return len(text) + (_OTHER_LETTER - 1) * (len(text) - len(text.encode("ascii", "ignore")))
+    return len(text) if text.isascii() else len(text) + (_OTHER_LETTER - 1) * (len(text) - len(text.encode("ascii", "ignore")))
 
 
 def beginning(text: str, limit: int) -> str:
