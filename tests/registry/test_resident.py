@@ -45,6 +45,7 @@ def where(inputs, run):
         raise RuntimeError("on purpose")
     with open(inputs["journal"], "a") as file:
         file.write("begun\\n")
+    run.progress(1, 4, "told once")
     end = time.monotonic() + inputs["wait_s"]
     while time.monotonic() < end:
         run.check_cancelled()
@@ -188,6 +189,35 @@ def test_who_waits_for_a_run_is_told_its_end_when_the_result_is_there_also_of_a_
         assert handle.status().state == ("interrupted" if kill else "done")
     # Of a run that no resident has, nothing is told.
     lab.residents.at_end(handle.id, pytest.fail)
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled", "large"])
+def test_what_is_told_of_the_end_of_a_run_is_what_its_folder_says(lab: Lab, end: str) -> None:
+    told: list[Any] = []
+    handle = lab.start(wait_s=60 if end == "cancelled" else 0.5, crash=end == "failed", rows=3000 if end == "large" else 3)
+    lab.residents.at_end(handle.id, lambda: told.append(lab.residents.ended(handle.id)))
+    if end == "cancelled":
+        lab.begun(1)
+        handle.cancel()
+    until(lambda: told)
+    (status,) = told
+    if end == "large":
+        assert status is None
+    else:
+        assert status == handle.status()
+        assert (status.state, status.result) == (end, handle.result())
+    until(lambda: bool(lab.residents.idle("light")))
+    assert lab.residents.ended(handle.id) is None
+
+
+def test_a_run_is_on_record_while_its_step_works_and_its_only_word_of_progress_is_not_lost(lab: Lab) -> None:
+    handle = lab.start(wait_s=60)
+    assert {"plan.json", "run.json"} <= {path.name for path in handle.folder.iterdir()}
+    assert [(one.id, one.state) for one in runs.RunStore().list()] == [(handle.id, "running")]
+    until(lambda: handle.status().message == "told once")
+    assert handle.status().progress == 0.25
+    handle.cancel()
+    assert handle.wait(10).state == "cancelled"
 
 
 def test_a_changed_source_is_imported_anew(lab: Lab) -> None:

@@ -1,0 +1,95 @@
+"""What a supervisor writes down: at once where it must last, else when there is time, in order, and nothing twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realitygap.journal import Journal
+from realitygap.run_status import read_events, result_document
+
+ABOUT = {"id": "one", "skill": "noisy", "created": 1.0, "seed": 0}
+
+
+def events(folder: Path) -> list[str]:
+    return [event["event"] for event in read_events(folder)]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_records_wait_only_where_they_need_not_last_and_keep_their_order(tmp_path: Path, durable: bool) -> None:
+    journal = Journal(tmp_path, tmp_path, ABOUT, durable=durable)
+    journal.put((tmp_path / "first").touch)
+    journal.event("second")
+    assert (tmp_path / "first").exists() is durable
+    journal.event("third")
+    journal.catch_up()
+    assert events(tmp_path) == ["second", "third"]
+    journal.catch_up()
+    assert events(tmp_path) == ["second", "third"]
+
+
+def test_the_end_comes_after_all_that_waits_and_says_what_it_wrote(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, tmp_path, ABOUT, durable=False)
+    seen: list[bool] = []
+    journal.put(lambda: seen.append((tmp_path / "result.json").exists()))
+    text = journal.ended(result_document("one", "noisy", "failed", error={"message": "no"}), {"exit_code": 3})
+    assert seen == [False]
+    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(text)
+    assert json.loads((tmp_path / "outcome.json").read_text()) == {"exit_code": 3}
+    assert events(tmp_path) == ["run-ended"]
+
+
+def test_a_record_that_could_not_be_written_is_tried_again_before_those_behind_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, tmp_path, ABOUT, durable=False)
+    full = [True]
+
+    def record() -> None:
+        if full.pop() if full else False:
+            raise OSError(28, "No space left on device")
+
+    journal.put(record)
+    journal.event("behind")
+    with pytest.raises(OSError, match="No space"):
+        journal.catch_up()
+    assert events(tmp_path) == []
+    journal.catch_up()
+    assert events(tmp_path) == ["behind"]
+
+
+def test_a_line_that_a_kill_cut_short_swallows_no_other(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text('{"event": "whole"}\n{"event": "cu')
+    journal = Journal(tmp_path, tmp_path, ABOUT, durable=False)
+    journal.event("after")
+    journal.catch_up()
+    assert events(tmp_path) == ["whole", "after"]
+
+
+def test_progress_is_written_a_fifth_of_a_second_later_at_most_and_only_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    journal = Journal(tmp_path, tmp_path, ABOUT)
+    assert journal.pause_s is None
+
+    def written() -> Any:
+        path = tmp_path / "progress.json"
+        return json.loads(path.read_text())["step"]["done"] if path.exists() else None
+
+    for done in (1, 2, 3):
+        journal.moved("step", done, 10, "")
+    assert (written(), journal.pause_s) == (None, pytest.approx(0.2))
+    now[0] += 0.25
+    journal.catch_up()
+    assert (written(), journal.pause_s) == (3, None)
+    journal.moved("step", 4, 10, "")
+    assert (written(), journal.pause_s) == (3, pytest.approx(0.2))
+    now[0] += 1.0
+    journal.moved("step", 5, 10, "")
+    assert written() == 5
+    # Of a step that has ended nothing is told any more.
+    now[0] += 1.0
+    journal.rested("step")
+    assert json.loads((tmp_path / "progress.json").read_text()) == {}
