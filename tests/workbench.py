@@ -63,7 +63,9 @@ def noisy(inputs, run):
     return {"text": "quiet"}
 
 def fail(inputs, run):
+    run.metric("tries", 1, 0)
     if inputs["how"] == "input":
+        run.checkpoint("state").write_text("half")
         raise BadInput("no joint 'hip_l'", "robot.xml:3:5", "did you mean 'left_hip'?")
     if inputs["how"] == "crash":
         raise ZeroDivisionError("nothing to divide by")

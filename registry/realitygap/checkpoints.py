@@ -1,6 +1,7 @@
-"""Checkpoints of unfinished steps: the folders `checkpoints/<beginning of the key>/`, each held by `<name>.lock` while its step runs.
+"""Checkpoints of unfinished steps: the folders `checkpoints/<beginning of the key>/`.
 
-They do not belong to the run that made them: the same step of a later run goes on from them. They end with the step.
+Each is held by `<name>.lock` from when its step first asks for it until the step ends. They do not belong to the run that made them: the
+same step of a later run goes on from them. They end with the step.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class RunContext:
 
     A test makes one with `RunContext(folder=tmp_path)`; in a run the worker does. `on_progress(done, total, message)` and
     `on_warning(message)` are where progress and warnings go; `stop` is set when the run is asked to stop; `checkpoint_folder()` gives
-    where checkpoints go, and is called when there is something to go on from.
+    where checkpoints go, and is called when the step first keeps something or looks for what was kept.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class RunContext:
 
     def metric(self, name: str, value: float, step: float) -> None:
         """Adds a point of the curve `name` at `step`, which the report draws. A value that is not finite is kept as null."""
-        self._checkpoints()  # where a killed attempt left the curve
+        self._checkpoints()  # makes the file one that survives a kill
         number = float(value)
         row = {"name": name, "step": float(step), "value": number if math.isfinite(number) else None}
         self.folder.mkdir(parents=True, exist_ok=True)

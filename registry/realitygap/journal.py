@@ -114,7 +114,16 @@ class Journal:
         return text
 
     def record(self, document: Mapping[str, Any]) -> None:
-        """The row of a run that has ended. The folder is the truth: where the row cannot be written, the folder is asked."""
+        """The row of a run that has ended."""
         message = (document["error"] or {}).get("message")
+        self.row({"state": document["status"], "seconds": document["seconds"], "message": message})
+
+    def row(self, facts: Mapping[str, Any]) -> None:
+        """The row of the run. The folder is the truth: where a row cannot be written, the folder is asked."""
         with contextlib.suppress(OSError, RunFailed):
-            self.index.put_run({**self.about, "state": document["status"], "seconds": document["seconds"], "message": message})
+            self.index.put_run({**self.about, **facts})
+
+    def step_row(self, folder: Path, facts: dict[str, Any]) -> None:
+        """The row of a finished step, without which no later run finds it before the index is built anew."""
+        with contextlib.suppress(OSError, RunFailed):
+            self.index.put_step(folder, facts)

@@ -13,6 +13,7 @@ from realitygap.errors import InputError
 from realitygap.inputs import properties_of, types_of, validate
 from realitygap.protocol import StepOrder
 from realitygap.stepstore import StrayPath, store_outputs
+from realitygap.validator import is_json
 
 
 class SkillDefect(Exception):
@@ -35,10 +36,15 @@ def plain(outputs: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Outputs with arrays as lists and paths as texts, and that as JSON. Raises SkillDefect for what JSON cannot hold, not-a-number too."""
     try:
         text = json.dumps(outputs, default=_simpler, allow_nan=False, ensure_ascii=False)
-        return json.loads(text), text
+        if is_json(outputs):
+            return dict(outputs), text
+        found = json.loads(text)  # of two keys that are one name there, such as 1 and "1", the last counts
     except (TypeError, ValueError):
         found = {name: _plain(value, name) for name, value in outputs.items()}  # finds the place
+    try:
         return found, json.dumps(found, ensure_ascii=False)
+    except ValueError as error:
+        raise SkillDefect(f"the outputs cannot be written: {error}") from None
 
 
 def _simpler(value: Any) -> Any:
@@ -54,8 +60,10 @@ def _simpler(value: Any) -> Any:
 
 def _plain(value: Any, name: str) -> Any:
     """As `plain`, step by step."""
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, Mapping):
         return {_key(key): _plain(part, f"{name}.{key}") for key, part in value.items()}
     if isinstance(value, (list, tuple)):

@@ -67,7 +67,8 @@ class Channel:
 
     def __init__(self, endpoint: socket.socket) -> None:
         self.socket = endpoint
-        self._buffer = b""
+        self._begun: list[bytes] = []
+        """Pieces of a message of which the end has not come yet."""
         self._lock = threading.Lock()
 
     def send(self, message: dict[str, Any], **encoded: str) -> None:
@@ -92,7 +93,12 @@ class Channel:
             return None
         if not data:
             return None
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        first, *others = data.split(b"\n")
+        self._begun.append(first)
+        if not others:
+            return []
+        lines = [b"".join(self._begun), *others[:-1]]
+        self._begun = [others[-1]]
         return [json.loads(line) for line in lines if line.strip()]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realitygap.executor import LOCAL, Kind
+from realitygap.fence import fence
 from realitygap.plan import Plan
 from realitygap.priority import share_as_nice
 from realitygap.protocol import Channel
@@ -66,8 +67,8 @@ class Residents:
         """A resident has become idle, or will never be."""
         self._has: dict[str, Kind] = {}
         """Name of the folder of a run, and the kind of the resident that has it until the page is written."""
-        self._ended: dict[str, RunStatus | None] = {}
-        """Those of them that have ended, and how where that was told."""
+        self._ended: dict[str, RunStatus] = {}
+        """How those of them have ended of which that was told."""
         self.count = 0
         """Runs that a resident took."""
         self._closed = False
@@ -164,12 +165,11 @@ class Residents:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 resident.process.wait(_ANSWER_S)
         else:
-            status = None
             if "result" in told:
                 steps = [StepStatus(**one) for one in told["steps"]]
                 status = RunStatus.ended(self.home / "runs" / run_id, about, told["result"], steps, told["total"])
-            with self._lock:
-                self._ended[run_id] = status
+                with self._lock:
+                    self._ended[run_id] = status
         self._tell(run_id)
         if told is not None and resident.hears("free") is not None and resident.runs < MOST_RUNS:
             self._keep(resident, kind)
@@ -229,12 +229,15 @@ class _Resident:
             # It must not take the run after it was given to another.
             self.process.kill()
             self.process.wait()
-            shutil.rmtree(self.home / "runs" / about["id"], ignore_errors=True)
+            folder = self.home / "runs" / about["id"]
+            if folder.exists():  # its step may have begun
+                fence(about["id"], folder)
+                shutil.rmtree(folder, ignore_errors=True)
             self.close()
         return taken
 
     def hears(self, word: str) -> dict[str, Any] | None:
-        """Its next message, if it is this one; the first is waited for as long as a start may take, the others without end."""
+        """Its next message, if it is this one. Waits as long as the socket has been told to, and from then on without end."""
         try:
             message = next(self._messages, None)
         except OSError:
@@ -272,17 +275,28 @@ def main(descriptor: int, home: Path, kind: Kind) -> None:
     share_as_nice()
     importlib.import_module("realitygap.report")
     spare = Spare(home)
-    keeper.socket.settimeout(IDLE_S)
-    with contextlib.suppress(OSError):  # nobody asks, or nobody is there to ask
+    spare.make(pool.waiting)
+    for order in _orders(keeper):
+        forget_sources()
+        _own(order["about"], Plan.from_json(order["plan"]), pool, spare, keeper)
         spare.make(pool.waiting)
-        for order in keeper:
-            keeper.socket.settimeout(None)
-            forget_sources()
-            _own(order["about"], Plan.from_json(order["plan"]), pool, spare, keeper)
-            spare.make(pool.waiting)
-            keeper.socket.settimeout(IDLE_S)
     spare.drop()
     pool.close()
+
+
+def _orders(keeper: Channel) -> Iterator[dict[str, Any]]:
+    """Until its other end has gone, or none has come for a while."""
+    messages = iter(keeper)
+    while True:
+        keeper.socket.settimeout(IDLE_S)
+        try:
+            order = next(messages, None)
+        except OSError:
+            return
+        if order is None:
+            return
+        keeper.socket.settimeout(None)
+        yield order
 
 
 def _own(about: dict[str, Any], plan: Plan, pool: Pool, spare: Spare, keeper: Channel) -> None:
@@ -294,13 +308,14 @@ def _own(about: dict[str, Any], plan: Plan, pool: Pool, spare: Spare, keeper: Ch
             keeper.send({"at": at, **facts}, **({"result": result} if result else {}))
 
     def take() -> None:
-        record(folder, plan, about, RunIndex(pool.home))
-        _log_to(folder / "supervisor.log")
+        record(folder, plan, about)
+        owner.journal.row({"state": "running"})
         say("taken")
 
     say("here")
     folder = pool.home / "runs" / about["id"]
     lock = spare.take(folder) or claim(folder)
+    _log_to(folder / "supervisor.log")
     pool.adopt(folder)
     owner = Supervisor(folder, plan, about, pool)
     owner.journal.put(take)
@@ -311,6 +326,7 @@ def _own(about: dict[str, Any], plan: Plan, pool: Pool, spare: Spare, keeper: Ch
     signal.set_wakeup_fd(-1)
     pool.part()
     os.close(lock)
+    _log_to(Path(os.devnull))
     say("free")
 
 

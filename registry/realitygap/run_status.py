@@ -202,7 +202,7 @@ class Ending:
         if state == "interrupted" or disk:
             resume = f"skills runs resume {run_id}"
             error = error or {"kind": "stopped", "message": "the run was interrupted", "where": None, "hint": None}
-            error["hint"] = f"{error['hint']}, then {resume}" if error.get("hint") else resume
+            error = {**error, "hint": f"{error['hint']}, then {resume}" if error.get("hint") else resume}
         elif state == "cancelled":
             error = error or {"kind": "stopped", "message": "the run was cancelled", "where": None, "hint": None}
         refused = state == "failed" and error is not None and error["kind"] in ("input", "missing") and finished == 0

@@ -128,7 +128,8 @@ class RunStore:
         descriptor = None
         try:
             descriptor = claim(folder)
-            record(folder, plan, about, self.index)
+            record(folder, plan, about)
+            self.index.put_run({**about, "state": "running"})
         except BaseException as error:
             if descriptor is not None:
                 os.close(descriptor)
@@ -315,8 +316,10 @@ class RunStore:
             os.close(descriptor)
             raise InputError(f"run {run_id} cannot be resumed: its plan is missing or damaged", where=str(folder / "plan.json")) from None
         from realitygap.fence import fence
+        from realitygap.spare import tidy
 
         fence(run_id, folder)
+        tidy(folder)
         for name in ("stop.json", "result.json", "progress.json", "outcome.json"):
             (folder / name).unlink(missing_ok=True)
         self.index.put_run({**about, "id": run_id, "state": "running"})
@@ -380,11 +383,10 @@ def claim(folder: Path) -> int:
     return descriptor
 
 
-def record(folder: Path, plan: Plan, about: Mapping[str, Any], index: RunIndex) -> None:
-    """Puts a run on record: from here on it is listed, and can be resumed."""
+def record(folder: Path, plan: Plan, about: Mapping[str, Any]) -> None:
+    """Puts a run on record: from here on it is one, and can be resumed."""
     write_json(folder / "plan.json", plan.to_json(), durable=plan.durable, indent=None)
     write_json(folder / "run.json", about, durable=plan.durable)
-    index.put_run({**about, "state": "running"})
 
 
 def _supervisor_of(folder: Path) -> int | None:

@@ -143,6 +143,8 @@ class Supervisor:
         target = self.steps.folder(instance)
         found = read_finished(target, instance.inputs)
         if found is not None and self._is_intact(target, str(found[0].get("key"))):
+            if not (target / "inputs.json").is_file():  # its attempt was killed
+                write_json(target / "inputs.json", instance.inputs, durable=False)
             self._use(instance, *found)
             self.journal.event("step-done", **self._told(instance, found[0]))
             return True
@@ -163,7 +165,7 @@ class Supervisor:
             if found is None:
                 continue
             write_json(target / "inputs.json", instance.inputs, durable=False)
-            self.journal.index.put_step(target, found[0])
+            self.journal.step_row(target, found[0])
             self._use(instance, *found)
             self.hits += 1
             self.journal.event("step-cached", **self._told(instance, found[0]))
@@ -216,6 +218,8 @@ class Supervisor:
         self.checkpoints.add(self.steps.checkpoint(instance))
         self.repeated += is_cacheable(instance.step.skill)
         self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
+        if skill.effects == "workspace":
+            self.journal.catch_up()  # what a run without a record does must be undone with its folder
         try:
             worker.begin(order, parts["code"])
         except OSError:
@@ -268,7 +272,7 @@ class Supervisor:
             return
         self.journal.rested(instance.id)
         if is_cacheable(instance.step.skill):
-            self.journal.put(partial(self.journal.index.put_step, folder, found[0]))
+            self.journal.put(partial(self.journal.step_row, folder, found[0]))
         self._use(instance, *found)
         self.journal.event("step-done", **self._told(instance, found[0]))
 
@@ -381,13 +385,12 @@ class Supervisor:
             return self.steps.key(instance)
 
     def _is_intact(self, folder: Path, key: str) -> bool:
+        self.journal.catch_up()  # artifacts of many gigabytes may be read for it
         with self._requests.interrupting():
             return is_intact(folder, key)
 
     def _broken(self, error: Exception) -> None:
         """A fault of this program: the run fails, and its log says where."""
-        with contextlib.suppress(OSError):
-            self.journal.catch_up()  # the log may not be there yet
         traceback.print_exc()
         where = str(self.folder / "supervisor.log")
         self._note(

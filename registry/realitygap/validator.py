@@ -28,12 +28,12 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
 def admits(value: Any, made: Callable[[], Any]) -> bool:
     """Whether the quick validator that `made` gives admits a value."""
     try:
-        return _is_json(value) and bool(made().is_valid(value))
+        return is_json(value) and bool(made().is_valid(value))
     except ValueError:  # a schema or a value that it cannot read: half a surrogate, a pattern of Python's own
         return False
 
 
-def _is_json(value: Any, depth: int = 0) -> bool:
+def is_json(value: Any, depth: int = 0) -> bool:
     """Whether a value is of JSON's types, finite, and no deeper than documents may be: jsonschema-rs takes tuples, enumerations and
     infinities as well, and has no bound on depth."""
     kind = type(value)
@@ -46,7 +46,7 @@ def _is_json(value: Any, depth: int = 0) -> bool:
     if kind is dict and not all(type(name) is str for name in value):
         return False
     parts = value if kind is list else value.values()
-    return all(_is_json(part, depth + 1) for part in parts if type(part) not in _SCALARS)
+    return all(is_json(part, depth + 1) for part in parts if type(part) not in _SCALARS)
 
 
 def quick(schema: Mapping[str, Any], others: Sequence[dict[str, Any]] = ()) -> Any:

@@ -192,8 +192,7 @@ class Done:
 
 
 class Kept:
-    """What a step keeps for a later attempt, its checkpoints and its curves; made when it is first asked for, or was left by an earlier
-    attempt."""
+    """What a step keeps for a later attempt, its checkpoints and its curves; made, or found again, when it is first asked for."""
 
     def __init__(self, wanted: Path, folder: Path) -> None:
         self._wanted = wanted
@@ -204,13 +203,18 @@ class Kept:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Kept:
-        if self._wanted.exists():
-            self.files()
         return self
 
     def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._release()
+            # Whoever is left of the step writes where nobody goes on from.
+            self._place = self._folder / "checkpoints"
+
+    def _release(self) -> None:
         if self._held is not None:
             os.close(self._held)
+            self._held = None
 
     def files(self) -> Path:
         """The folder of the checkpoints, held by a lock; a private one when another run executes the very same step now."""
@@ -224,8 +228,12 @@ class Kept:
         self._held = lock(place.with_name(place.name + ".lock"), patience_s=_LOCK_PATIENCE_S)
         if self._held is None:
             place = self._folder / "checkpoints"
-        (place / "files").mkdir(parents=True, exist_ok=True)
-        _share_metrics(place, self._folder)
+        try:
+            (place / "files").mkdir(parents=True, exist_ok=True)
+            _share_metrics(place, self._folder)
+        except BaseException:
+            self._release()
+            raise
         return place
 
 

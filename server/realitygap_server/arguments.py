@@ -9,20 +9,18 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from realitygap.validator import admits, quick, validator
+from realitygap.validator import fits, validator
 
 MOST_ERRORS = 8
 """Errors, and unknown names, that are named in one answer."""
 MOST_COUNTED = 200
 """Errors that are looked for: a request can hold a hundred thousand."""
 _SHOWN = 120
-_made: dict[int, tuple[Mapping[str, Any], Any]] = {}
-"""Identity of a schema, the schema, and its validator, which takes longer to make than a value takes to look at."""
 
 
 def problems(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the arguments, one line each; empty if nothing is. `schema` is a tool's, which stays as it is."""
-    if admits(arguments, lambda: _quick(schema)):
+    """What is wrong with the arguments, one line each; empty if nothing is."""
+    if fits(arguments, schema):
         return []
     found = list(islice(validator(schema).iter_errors(dict(arguments)), MOST_COUNTED))
     found.sort(key=lambda error: [str(part) for part in error.absolute_path])
@@ -39,13 +37,6 @@ def not_finite(value: Any, place: str = "") -> list[str]:
     parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     found = (line for name, part in parts for line in not_finite(part, f"{place}.{name}" if place else str(name)))
     return list(islice(found, MOST_ERRORS))
-
-
-def _quick(schema: Mapping[str, Any]) -> Any:
-    known = _made.get(id(schema))
-    if known is None or known[0] is not schema:
-        known = _made[id(schema)] = (schema, quick(schema))
-    return known[1]
 
 
 def _line(error: Any) -> str:

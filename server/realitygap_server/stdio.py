@@ -13,22 +13,35 @@ from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
-from mcp.server import NotificationOptions, Server
+from mcp.server import NotificationOptions, Server, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.stdio import stdio_server
 from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCRequest
+from mcp.types import JSONRPCRequest, RequestId
 
 from realitygap_server.streams import Incoming, Outgoing
 
 PROBE = "server/discover"
+LAST_WORDS_S = 0.5
+"""How long a client that has closed stdin may wait for what it asked before: one that pipes its requests in does so at once."""
+_FLUSH_S = 0.01
 
 
 async def serve(
     server: Server[Any], stdin: io.TextIOWrapper, stdout: io.TextIOWrapper, on_close: Callable[[], None] = lambda: None
 ) -> None:
-    """Runs until the client closes stdin. `on_close` is called then, before the calls in progress are cancelled."""
+    """Runs until the client closes stdin and what is quick has been answered. `on_close` is called before other calls are cancelled."""
     options = server.create_initialization_options(NotificationOptions())
+    asked: set[RequestId | None] = set()
+
+    async def answering(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+        try:
+            return await call_next(ctx)
+        finally:
+            asked.discard(ctx.request_id)
+
+    server.middleware.append(answering)
     async with stdio_server(stdin=Incoming(stdin), stdout=Outgoing(stdout)) as (read, write):
         forward, opened = anyio.create_memory_object_stream[SessionMessage | Exception](0)
 
@@ -42,7 +55,13 @@ async def serve(
                             await write.send(await answer_probe(server, item))
                             continue
                         decided = True
+                    if isinstance(request, JSONRPCRequest):
+                        asked.add(request.id)
                     await _forward(forward, item)
+                with anyio.move_on_after(LAST_WORDS_S):
+                    while asked:
+                        await anyio.sleep(_FLUSH_S)
+                await anyio.sleep(_FLUSH_S)
                 on_close()
 
         async with anyio.create_task_group() as group:

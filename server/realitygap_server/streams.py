@@ -4,6 +4,7 @@ a millisecond, and more on a busy machine."""
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import AsyncIterator
 
 import anyio
@@ -45,10 +46,11 @@ class Outgoing(anyio.AsyncFile[str]):
         descriptor = self.wrapped.fileno()
         try:
             written = os.pwritev(descriptor, [data], -1, _AT_ONCE) if _AT_ONCE else 0
-        except OSError:  # there is no room, or the descriptor knows no such write, or is closed, as the next one finds
+        except (OSError, NotImplementedError):  # there is no room, or no such write here, or nobody reads, as the next one finds
             written = 0
         if written < len(data):
-            await run_sync(_write, descriptor, data[written:])
+            with anyio.CancelScope(shield=True):  # half a message would spoil the next one
+                await run_sync(_write, descriptor, data[written:])
         return len(text)
 
     async def flush(self) -> None:
@@ -61,4 +63,7 @@ def _text(pieces: list[bytes]) -> str:
 
 def _write(descriptor: int, data: memoryview) -> None:
     while data:
-        data = data[os.write(descriptor, data) :]
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # the client has made its end so
+            select.select((), (descriptor,), ())

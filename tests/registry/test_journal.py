@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from realitygap.journal import Journal
 from realitygap.run_status import read_events, result_document
+from realitygap.runs import plan_run
+from realitygap.supervisor import Supervisor
 
 ABOUT = {"id": "one", "skill": "noisy", "created": 1.0, "seed": 0}
 
@@ -58,6 +63,41 @@ def test_a_record_that_could_not_be_written_is_tried_again_before_those_behind_i
     assert events(tmp_path) == []
     journal.catch_up()
     assert events(tmp_path) == ["behind"]
+
+
+def test_a_row_that_cannot_be_written_costs_nothing_but_the_row(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").mkdir()
+    journal = Journal(tmp_path, tmp_path, ABOUT, durable=False)
+    journal.put(lambda: journal.step_row(tmp_path / "steps" / "a", {"key": "k"}))
+    journal.put(lambda: journal.row({"state": "running"}))
+    journal.ended(result_document("one", "noisy", "done"), None)
+    journal.record(result_document("one", "noisy", "done"))
+    assert (tmp_path / "result.json").exists()
+
+
+def test_artifacts_are_read_only_when_the_run_is_on_record(tmp_path: Path) -> None:
+    owner = Supervisor(tmp_path / "runs" / "one", plan_run("check-triads", {}), ABOUT)
+    recorded: list[int] = []
+    owner.journal.put(lambda: recorded.append(1))
+    assert recorded == []
+    assert not owner._is_intact(tmp_path, "key")
+    assert recorded == [1]
+
+
+@pytest.mark.parametrize(("effects", "first"), [("workspace", True), ("run", False)])
+def test_a_step_that_may_change_the_workspace_is_begun_when_the_run_is_on_record(tmp_path: Path, effects: str, first: bool) -> None:
+    plan = plan_run("check-triads", {})
+    (leaf,) = plan.pipeline.steps
+    step = replace(leaf, skill=replace(leaf.skill, effects=effects))
+    ours, _theirs = socket.socketpair()
+    recorded: list[bool] = []
+    worker = SimpleNamespace(channel=ours, process=SimpleNamespace(pid=1), begin=lambda *_: begun.append(bool(recorded)))
+    begun: list[bool] = []
+    pool: Any = SimpleNamespace(get=lambda *_: worker, record=lambda: None, keep=True)
+    owner = Supervisor(tmp_path / "runs" / "one", replace(plan, pipeline=replace(plan.pipeline, steps=(step,))), ABOUT, pool)
+    owner.journal.put(lambda: recorded.append(True))
+    owner._start_ready()
+    assert begun == [first]
 
 
 def test_a_line_that_a_kill_cut_short_swallows_no_other(tmp_path: Path) -> None:

@@ -49,6 +49,27 @@ def test_keys_that_are_no_texts_become_some() -> None:
     assert plain({2: 0, None: 1, True: 2, Path("x"): 3}, "out") == {"2": 0, "null": 1, "true": 2, "x": 3}
 
 
+def test_of_two_keys_that_are_one_name_in_json_the_last_is_written_alone() -> None:
+    outputs, text = outputs_module.plain({"rows": {1: "a", "1": "b"}})
+    assert outputs == {"rows": {"1": "b"}}
+    assert text.count('"1"') == 1
+
+
+def test_texts_of_a_kind_of_their_own_become_plain_ones_beside_a_key_that_needs_the_slow_way() -> None:
+    class Name(str):
+        def __str__(self) -> str:
+            return "Name." + self
+
+    outputs, text = outputs_module.plain({"odd": {Path("x"): 1}, "name": Name("b")})
+    assert outputs == {"odd": {"x": 1}, "name": "b"}
+    assert json.loads(text) == outputs
+
+
+def test_a_number_too_long_to_write_is_a_defect_of_the_skill() -> None:
+    with pytest.raises(SkillDefect, match="cannot be written"):
+        outputs_module.plain({"count": 10**5000})
+
+
 @given(VALUES)
 def test_the_quick_way_gives_what_the_slow_one_does(value: Any) -> None:
     assert plain(value, "out") == _plain(value, "out")

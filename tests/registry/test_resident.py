@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +325,70 @@ def test_a_run_whose_process_cannot_be_started_leaves_nothing(lab: Lab, monkeypa
             runs.start("where", {"journal": str(lab.journal)}, registry=lab.registry, residents=residents)
         assert [one.id for one in runs.RunStore().list()] == [handle.id]
         assert [one.name for one in (lab.home / "runs").iterdir()] == [handle.id]
+
+
+EAGER = """
+import os, subprocess, sys
+from pathlib import Path
+
+def run(inputs, run):
+    marker = Path(os.environ["REALITYGAP_HOME"]).parent / "marker"
+    if not marker.exists():
+        left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        marker.write_text(str(left.pid))
+        os.kill(os.getppid(), 9)
+    return {}
+"""
+EAGER_MANIFEST = """\
+schema: 1
+name: eager
+version: 0.1.0
+trit: 0
+summary: Begins at once.
+entry: eager:run
+runtime: quick
+effects: run
+cache: false
+inputs: {}
+outputs: {}
+"""
+
+
+def test_a_run_whose_process_is_killed_before_the_run_is_on_record_is_begun_by_another_and_nothing_of_it_is_left(
+    lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "code" / "eager.py").write_text(EAGER)
+    (tmp_path / "skills" / "eager").mkdir()
+    (tmp_path / "skills" / "eager" / "skill.yaml").write_text(EAGER_MANIFEST)
+    registry = Registry.discover()
+    lab.finish(lab.start())
+    # Who holds the index for writing keeps the run from being put on record.
+    blocker = sqlite3.connect(lab.home / "index.sqlite", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(lambda: runs.start("eager", registry=registry, residents=lab.residents))
+        marker = tmp_path / "marker"
+        until(lambda: marker.exists() and marker.read_text())
+        blocker.rollback()
+        blocker.close()
+        handle = started.result(60)
+    assert handle.wait(30).state == "done"
+    assert [one.skill for one in handle.store.list()] == ["eager", "where"]
+    assert len(list((lab.home / "runs").iterdir())) == 2
+    until(lambda: not Path(f"/proc/{marker.read_text()}").exists())
+
+
+def test_a_run_ends_as_it_would_where_the_index_is_lost_meanwhile(lab: Lab) -> None:
+    for residents in (lab.residents, None):
+        handle = runs.start("where", {"journal": str(lab.journal), "wait_s": 1.0}, registry=lab.registry, residents=residents)
+        lab.begun(1 if residents else 2)
+        for file in lab.home.glob("index.sqlite*"):
+            file.unlink() if file.is_file() else file.rmdir()
+        (lab.home / "index.sqlite").mkdir()
+        until(lambda handle=handle: not handle.store.is_running(handle.id))
+        assert handle.result()["status"] == "done"
+        until(lambda handle=handle: not is_locked(handle.folder / "lock"))
+        (lab.home / "index.sqlite").rmdir()
 
 
 STARTER = """

@@ -36,14 +36,21 @@ def test_a_run_in_a_folder_made_before_has_the_files_of_any_other_and_no_more(ho
     residents = Residents(home)
     residents.prepare()
     until(lambda: list(home.glob(f"spare/*/steps/{NEXT}/log.txt")))
-    cold = runs.start("check-triads", {})
+    (made,) = home.glob("spare/*")
+    until(lambda: len(list(made.rglob(".*.tmp"))) == 9)
+    before = {path.stat().st_ino for path in made.rglob("*")}
     warm = [runs.start("check-triads", {}, residents=residents) for _ in range(3)]
+    cold = runs.start("check-triads", {})
     for handle in (cold, *warm):
         assert handle.wait(60).state == "done"
         until(lambda handle=handle: not is_locked(handle.folder / "lock"))
     assert residents.count == 3
     for handle in warm:
         assert files(handle.folder) == files(cold.folder) - ENDED_WITH_ITS_RUN
+    # Nothing but the page was made while the client waited.
+    step = "steps/check-triads"
+    used = ("lock", "run.json", "plan.json", "events.jsonl", "result.json", step, f"{step}/outputs.json", f"{step}/step.json")
+    assert {(warm[0].folder / name).stat().st_ino for name in used} <= before
     residents.close()
     until(lambda: list(home.glob("spare/*")) == [])
 
@@ -97,6 +104,24 @@ from realitygap.spare import Spare
 Spare(Path(sys.argv[1])).make(None)
 os.kill(os.getpid(), 9)
 """
+
+
+def test_a_folder_whose_lock_is_not_there_any_more_is_no_folder_for_a_run(home: Path) -> None:
+    home.mkdir()
+    spare = Spare(home)
+    spare.make(None)
+    (made,) = home.glob("spare/*")
+    (made / "lock").unlink()
+    assert spare.take(home / "runs" / "one") is None
+    assert not (home / "runs" / "one").exists()
+    assert not made.exists()
+
+
+def test_what_somebody_else_is_writing_into_a_run_stays(tmp_path: Path) -> None:
+    (tmp_path / ".stop.json.77.tmp").write_text("{}")
+    (tmp_path / ".result.json.77.tmp").touch()
+    tidy(tmp_path)
+    assert files(tmp_path) == {".stop.json.77.tmp"}
 
 
 def test_the_folder_of_a_process_that_was_killed_goes_and_that_of_a_living_one_stays(home: Path) -> None:

@@ -14,6 +14,7 @@ from realitygap.protocol import StepOrder
 from realitygap.runs import plan_run
 from realitygap.stepstore import finished_outputs, read_step
 from realitygap.worker import Surroundings, perform
+from realitygap.workspace import write_json
 
 if TYPE_CHECKING:
     from realitygap.discovery import Registry
@@ -102,6 +103,7 @@ def _step(instance: Instance, folder: Path, observers: tuple[str, ...], run: str
         run=run,
         durable=False,
     )
+    write_json(folder / "inputs.json", instance.inputs, durable=False)
     baseline = Surroundings.take()
     try:
         perform(order, _Silent(), threading.Event(), time.monotonic())
