@@ -75,6 +75,10 @@ class Journal:
         if self.durable:
             os.fsync(self._file.fileno())
 
+    def last_steps(self) -> list[dict[str, Any]]:
+        """Where the steps stand at the end of the run, as JSON has it."""
+        return [{**vars(one), "state": "interrupted" if one.state == "running" else one.state} for one in self.steps.values()]
+
     def moved(self, step: str, done: float, total: float | None, message: str) -> None:
         """Progress of a step; written five times a second, at the first time after a fifth."""
         now = time.time()

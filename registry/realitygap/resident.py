@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 from realitygap.executor import LOCAL, Kind
 from realitygap.fence import fence
+from realitygap.new_run import claim, new_run, record
 from realitygap.plan import Plan
 from realitygap.priority import share_as_nice
 from realitygap.protocol import Channel
 from realitygap.run_index import RunIndex
 from realitygap.run_status import RunStatus, StepStatus
-from realitygap.run_store import claim, new_run, record
 from realitygap.spare import Spare, tidy
 
 if TYPE_CHECKING:

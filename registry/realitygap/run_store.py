@@ -10,24 +10,21 @@ supervisor was killed: the run is `interrupted` and can be resumed.
 
 from __future__ import annotations
 
-import base64
 import builtins
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from realitygap import checkpoints
 from realitygap.errors import InputError, RunFailed, unknown
+from realitygap.new_run import claim, new_run, record
 from realitygap.plan import Plan
 from realitygap.run_index import RunIndex
 from realitygap.run_status import (
@@ -367,28 +364,6 @@ class RunStore:
         return True
 
 
-def new_run(plan: Plan) -> dict[str, Any]:
-    """What `run.json` is to say of a run that begins now: its id above all."""
-    now = time.time()
-    about = {"id": new_id(now), "skill": plan.skill.name, "created": now, "seed": plan.seed, "versions": _versions()}
-    return about if plan.options.owner is None else {**about, "owner": plan.options.owner}
-
-
-def claim(folder: Path) -> int:
-    """Makes the folder of a run; gives the descriptor that holds its lock. Raises OSError, and RunFailed where another has it."""
-    folder.mkdir(parents=True)
-    descriptor = lock(folder / "lock")
-    if descriptor is None:
-        raise RunFailed("the folder of a new run is locked", where=str(folder))
-    return descriptor
-
-
-def record(folder: Path, plan: Plan, about: Mapping[str, Any]) -> None:
-    """Puts a run on record: from here on it is one, and can be resumed."""
-    write_json(folder / "plan.json", plan.to_json(), durable=plan.durable, indent=None)
-    write_json(folder / "run.json", about, durable=plan.durable)
-
-
 def _supervisor_of(folder: Path) -> int | None:
     about = read_json(folder / "supervisor.json")
     if not isinstance(about, dict):
@@ -397,22 +372,3 @@ def _supervisor_of(folder: Path) -> int | None:
 
     pid = about.get("pid")
     return pid if isinstance(pid, int) and start_time(pid) == about.get("started") else None
-
-
-@lru_cache(maxsize=1)
-def _versions() -> dict[str, str | None]:
-    from importlib import metadata
-
-    versions: dict[str, str | None] = {"python": sys.version.split()[0]}
-    for name in ("realitygap", "jax", "mujoco", "mujoco-mjx"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
-
-
-def new_id(now: float) -> str:
-    """A run's id: nobody can guess it, and ids sort as the runs began. `now` in seconds since 1970."""
-    token = base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
-    return f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime(now))}-{int(now * 1000) % 1000:03d}-{token}"

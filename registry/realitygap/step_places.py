@@ -1,4 +1,4 @@
-"""Where the steps of a run have their things: folder, key, checkpoints."""
+"""Where the steps of a run have their things: folder, key, checkpoints; and what a worker is told of that."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from realitygap.cache import key_parts
 from realitygap.contents import digest
 from realitygap.execution import Instance
 from realitygap.plan import Plan
+from realitygap.protocol import StepOrder
 
 
 class StepPlaces:
@@ -35,3 +36,32 @@ class StepPlaces:
         """By key, so that the same step of another run finds it too; a run that is to start afresh finds only its own."""
         run = self.run.name if self.plan.is_fresh(instance.id) else None
         return checkpoints.place(self.run.parent.parent, self.key(instance)[0], run)
+
+    def order(self, instance: Instance, attempt: int) -> StepOrder:
+        """What a worker needs to execute it. Raises InputError as `key` does."""
+        skill = instance.step.skill
+        return StepOrder(
+            step=instance.id,
+            skill=skill.name,
+            pipeline=instance.pipeline,
+            entry=str(skill.entry),
+            extras=skill.extras,
+            folder=str(self.folder(instance)),
+            checkpoint=str(self.checkpoint(instance)),
+            inputs=instance.inputs,
+            input_schema=skill.input_schema,
+            output_schema=skill.output_schema,
+            seed=instance.seed,
+            effects=skill.effects,
+            plugin=skill.plugin,
+            observers=self.plan.observers,
+            run=self.run.name,
+            durable=self.plan.durable,
+            facts={
+                "key": self.key(instance)[0],
+                "version": skill.version,
+                "trit": skill.trit,
+                "attempt": attempt,
+                "seed": instance.seed,
+            },
+        )

@@ -30,7 +30,6 @@ from realitygap.limits import Watch
 from realitygap.plan import Plan
 from realitygap.pool import Pool, Worker
 from realitygap.priority import share_as_nice
-from realitygap.protocol import StepOrder
 from realitygap.run_status import Ending, result_document
 from realitygap.spare import move_in
 from realitygap.step_places import StepPlaces
@@ -190,25 +189,6 @@ class Supervisor:
         write_json(folder / "key.json", {"key": key, "parts": parts}, durable=self.plan.durable, indent=None)
         skill = instance.step.skill
         self.journal.put(partial(write_json, folder / "inputs.json", instance.inputs, durable=False))
-        order = StepOrder(
-            step=instance.id,
-            skill=skill.name,
-            pipeline=instance.pipeline,
-            entry=str(skill.entry),
-            extras=skill.extras,
-            folder=str(folder),
-            checkpoint=str(self.steps.checkpoint(instance)),
-            inputs=instance.inputs,
-            input_schema=skill.input_schema,
-            output_schema=skill.output_schema,
-            seed=instance.seed,
-            effects=skill.effects,
-            plugin=skill.plugin,
-            observers=self.plan.observers,
-            run=self.folder.name,
-            durable=self.plan.durable,
-            facts={"key": key, "version": skill.version, "trit": skill.trit, "attempt": attempt, "seed": instance.seed},
-        )
         kind: Kind = "heavy" if "sim" in skill.extras else "light"
         worker = self.pool.get(kind, parts["code"])
         with contextlib.suppress(KeyError):
@@ -221,7 +201,7 @@ class Supervisor:
         if skill.effects == "workspace":
             self.journal.catch_up()  # what a run without a record does must be undone with its folder
         try:
-            worker.begin(order, parts["code"])
+            worker.begin(self.steps.order(instance, attempt), parts["code"])
         except OSError:
             self._lost(worker)
 
@@ -266,9 +246,8 @@ class Supervisor:
         folder = self.steps.folder(instance)
         found = (told["facts"], told["outputs"]) if told and "outputs" in told else read_finished(folder, instance.inputs)
         if found is None:
-            self._failed(
-                instance, {"kind": "crash", "message": "the outputs of the step cannot be read back", "where": str(folder), "hint": None}
-            )
+            message = "the outputs of the step cannot be read back"
+            self._failed(instance, {"kind": "crash", "message": message, "where": str(folder), "hint": None})
             return
         self.journal.rested(instance.id)
         if is_cacheable(instance.step.skill):
@@ -352,8 +331,7 @@ class Supervisor:
 
     def ended(self) -> dict[str, Any]:
         """How the run has ended: the arguments of `RunStatus.ended` that whoever has begun it does not know; the result as JSON."""
-        steps = [{**vars(one), "state": "interrupted" if one.state == "running" else one.state} for one in self.journal.steps.values()]
-        return {"result": self.result, "steps": steps, "total": len(list(self.plan.pipeline.leaves()))}
+        return {"result": self.result, "steps": self.journal.last_steps(), "total": len(list(self.plan.pipeline.leaves()))}
 
     def conclude(self) -> None:
         """What comes after the result, for which somebody waits where the workers stay: the row of the index, and there the page."""

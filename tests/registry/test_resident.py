@@ -5,133 +5,30 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from residentbench import CODE, Lab, laboratory
 from workbench import endless, reads, until
 
 from realitygap import resident, runs
-from realitygap.discovery import Registry
 from realitygap.errors import RunFailed
-from realitygap.executor import Kind
 from realitygap.fence import VARIABLE, started
 from realitygap.plan import Options
-from realitygap.resident import HEAVY_NICE, Residents
+from realitygap.resident import HEAVY_NICE
 from realitygap.runs import RunHandle
 from realitygap.workspace import is_locked, read_json
-
-CODE = """
-import os, subprocess, sys, time
-VERSION = 1
-
-def share():
-    try:
-        with open("/proc/self/autogroup") as file:
-            return int(file.read().split()[-1])
-    except OSError:  # the kernel has none
-        return os.nice(0)
-
-def where(inputs, run):
-    if inputs["leave"]:
-        own = inputs["leave"] == "in a session of its own"
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=own)
-    os.environ["LEFT_BEHIND"] = "1"
-    if inputs["crash"]:
-        raise RuntimeError("on purpose")
-    with open(inputs["journal"], "a") as file:
-        file.write("begun\\n")
-    run.progress(1, 4, "told once")
-    end = time.monotonic() + inputs["wait_s"]
-    while time.monotonic() < end:
-        run.check_cancelled()
-        time.sleep(0.01)
-    return {"pid": os.getpid(), "version": VERSION, "run": os.environ["REALITYGAP_RUN"], "nice": os.nice(0), "share": share(),
-        "rows": [{str(column): row for column in range(9)} for row in range(inputs["rows"])]}
-"""
-MANIFEST = """\
-schema: 1
-name: {name}
-version: 0.1.0
-trit: 0
-summary: Says which process it is.
-entry: whereabouts:where
-runtime: quick
-effects: run
-cache: false
-extras: {extras}
-inputs:
-  journal: {{type: string}}
-  log: {{type: string, format: path, x-optional: true}}
-  wait_s: {{type: number, default: 0}}
-  leave: {{type: string, default: ''}}
-  crash: {{type: boolean, default: false}}
-  rows: {{type: integer, default: 0}}
-outputs:
-  rows: {{type: array, items: {{type: object}}}}
-  pid: {{type: integer}}
-  version: {{type: integer}}
-  run: {{type: string}}
-  nice: {{type: integer}}
-  share: {{type: integer}}
-"""
-SKILLS: dict[Kind, str] = {"light": "where", "heavy": "where-heavy"}
-
-
-class Lab:
-    """A home with a light skill and a heavy one, and residents for them."""
-
-    def __init__(self, root: Path) -> None:
-        self.code = root / "code" / "whereabouts.py"
-        self.journal = root / "journal"
-        self.home = root / "home"
-        self.registry = Registry.discover()
-        self.residents = Residents(self.home)
-
-    def start(self, *, options: Options | None = None, kind: Kind = "light", **inputs: Any) -> RunHandle:
-        given = {"journal": str(self.journal), **inputs}
-        return runs.start(SKILLS[kind], given, registry=self.registry, residents=self.residents, options=options)
-
-    def finish(self, handle: RunHandle, kind: Kind = "light") -> dict[str, Any]:
-        """The result, once the resident is free for another run."""
-        handle.wait(30)
-        result = handle.result()
-        until(lambda: bool(self.residents.idle(kind)))
-        return result
-
-    def outputs(self, *, kind: Kind = "light", **inputs: Any) -> dict[str, Any]:
-        result = self.finish(self.start(kind=kind, **inputs), kind)
-        assert result["status"] == "done", result["error"]
-        outputs: dict[str, Any] = result["outputs"]
-        return outputs
-
-    def begun(self, times: int) -> None:
-        until(lambda: self.journal.is_file() and len(self.journal.read_text().splitlines()) >= times)
 
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "whereabouts.py").write_text(CODE)
-    for kind, name in SKILLS.items():
-        (tmp_path / "skills" / name).mkdir(parents=True)
-        extras = "[sim]" if kind == "heavy" else "[]"
-        (tmp_path / "skills" / name / "skill.yaml").write_text(MANIFEST.format(name=name, extras=extras))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
-    monkeypatch.syspath_prepend(str(tmp_path / "code"))
-    monkeypatch.setenv("REALITYGAP_SKILLS_DIR", str(tmp_path / "skills"))
-    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("REALITYGAP_RUN", raising=False)
-    lab = Lab(tmp_path)
-    lab.residents.prepare()
-    yield lab
-    lab.residents.close()
+    with laboratory(tmp_path, monkeypatch) as lab:
+        yield lab
 
 
 def test_the_page_of_a_run_is_there_when_its_lock_is_free_and_the_next_run_waits_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,35 +88,6 @@ def test_who_waits_for_a_run_is_told_its_end_when_the_result_is_there_also_of_a_
         assert handle.status().state == ("interrupted" if kill else "done")
     # Of a run that no resident has, nothing is told.
     lab.residents.at_end(handle.id, pytest.fail)
-
-
-@pytest.mark.parametrize("end", ["done", "failed", "cancelled", "large"])
-def test_what_is_told_of_the_end_of_a_run_is_what_its_folder_says(lab: Lab, end: str) -> None:
-    told: list[Any] = []
-    handle = lab.start(wait_s=60 if end == "cancelled" else 0.5, crash=end == "failed", rows=3000 if end == "large" else 3)
-    lab.residents.at_end(handle.id, lambda: told.append(lab.residents.ended(handle.id)))
-    if end == "cancelled":
-        lab.begun(1)
-        handle.cancel()
-    until(lambda: told)
-    (status,) = told
-    if end == "large":
-        assert status is None
-    else:
-        assert status == handle.status()
-        assert (status.state, status.result) == (end, handle.result())
-    until(lambda: bool(lab.residents.idle("light")))
-    assert lab.residents.ended(handle.id) is None
-
-
-def test_a_run_is_on_record_while_its_step_works_and_its_only_word_of_progress_is_not_lost(lab: Lab) -> None:
-    handle = lab.start(wait_s=60)
-    assert {"plan.json", "run.json"} <= {path.name for path in handle.folder.iterdir()}
-    assert [(one.id, one.state) for one in runs.RunStore().list()] == [(handle.id, "running")]
-    until(lambda: handle.status().message == "told once")
-    assert handle.status().progress == 0.25
-    handle.cancel()
-    assert handle.wait(10).state == "cancelled"
 
 
 def test_a_changed_source_is_imported_anew(lab: Lab) -> None:
@@ -325,70 +193,6 @@ def test_a_run_whose_process_cannot_be_started_leaves_nothing(lab: Lab, monkeypa
             runs.start("where", {"journal": str(lab.journal)}, registry=lab.registry, residents=residents)
         assert [one.id for one in runs.RunStore().list()] == [handle.id]
         assert [one.name for one in (lab.home / "runs").iterdir()] == [handle.id]
-
-
-EAGER = """
-import os, subprocess, sys
-from pathlib import Path
-
-def run(inputs, run):
-    marker = Path(os.environ["REALITYGAP_HOME"]).parent / "marker"
-    if not marker.exists():
-        left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-        marker.write_text(str(left.pid))
-        os.kill(os.getppid(), 9)
-    return {}
-"""
-EAGER_MANIFEST = """\
-schema: 1
-name: eager
-version: 0.1.0
-trit: 0
-summary: Begins at once.
-entry: eager:run
-runtime: quick
-effects: run
-cache: false
-inputs: {}
-outputs: {}
-"""
-
-
-def test_a_run_whose_process_is_killed_before_the_run_is_on_record_is_begun_by_another_and_nothing_of_it_is_left(
-    lab: Lab, tmp_path: Path
-) -> None:
-    (tmp_path / "code" / "eager.py").write_text(EAGER)
-    (tmp_path / "skills" / "eager").mkdir()
-    (tmp_path / "skills" / "eager" / "skill.yaml").write_text(EAGER_MANIFEST)
-    registry = Registry.discover()
-    lab.finish(lab.start())
-    # Who holds the index for writing keeps the run from being put on record.
-    blocker = sqlite3.connect(lab.home / "index.sqlite", isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1) as pool:
-        started = pool.submit(lambda: runs.start("eager", registry=registry, residents=lab.residents))
-        marker = tmp_path / "marker"
-        until(lambda: marker.exists() and marker.read_text())
-        blocker.rollback()
-        blocker.close()
-        handle = started.result(60)
-    assert handle.wait(30).state == "done"
-    assert [one.skill for one in handle.store.list()] == ["eager", "where"]
-    assert len(list((lab.home / "runs").iterdir())) == 2
-    until(lambda: not Path(f"/proc/{marker.read_text()}").exists())
-
-
-def test_a_run_ends_as_it_would_where_the_index_is_lost_meanwhile(lab: Lab) -> None:
-    for residents in (lab.residents, None):
-        handle = runs.start("where", {"journal": str(lab.journal), "wait_s": 1.0}, registry=lab.registry, residents=residents)
-        lab.begun(1 if residents else 2)
-        for file in lab.home.glob("index.sqlite*"):
-            file.unlink() if file.is_file() else file.rmdir()
-        (lab.home / "index.sqlite").mkdir()
-        until(lambda handle=handle: not handle.store.is_running(handle.id))
-        assert handle.result()["status"] == "done"
-        until(lambda handle=handle: not is_locked(handle.folder / "lock"))
-        (lab.home / "index.sqlite").rmdir()
 
 
 STARTER = """

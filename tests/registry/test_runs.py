@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from workbench import CODE, Bench, alive, endless, reads, until, waiting_pid
 
+from realitygap.new_run import new_id
 from realitygap.run_index import RunIndex
-from realitygap.run_store import new_id
 from realitygap.stepstore import is_intact
 from realitygap.workspace import read_json, write_json
 

@@ -23,7 +23,7 @@ from mcp.types import CallToolRequestParams, TextContent
 
 from realitygap.discovery import Registry
 from realitygap.errors import InputError
-from realitygap.run_store import new_id
+from realitygap.new_run import new_id
 from realitygap_server import bridge as bridge_module
 from realitygap_server import limits as limits_module
 from realitygap_server import task_extension
