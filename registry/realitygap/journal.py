@@ -123,7 +123,7 @@ class Journal:
         self.row({"state": document["status"], "seconds": document["seconds"], "message": message})
 
     def row(self, facts: Mapping[str, Any]) -> None:
-        """The row of the run. The folder is the truth: where a row cannot be written, the folder is asked."""
+        """The row of the run. The folder is the truth: where there is no row, or an old one, it is asked."""
         with contextlib.suppress(OSError, RunFailed):
             self.index.put_run({**self.about, **facts})
 

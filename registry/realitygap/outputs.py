@@ -20,8 +20,8 @@ class SkillDefect(Exception):
     """The skill broke its contract: wrong outputs, no function."""
 
 
-def checked(order: StepOrder, folder: Path, returned: Any) -> tuple[dict[str, Any], str]:
-    """The outputs as they are stored, and that as JSON. Raises SkillDefect for what breaks the output schema."""
+def checked(order: StepOrder, folder: Path, returned: Any) -> str:
+    """The outputs as they are stored, as JSON. Raises SkillDefect for what breaks the output schema."""
     if not isinstance(returned, Mapping):
         raise SkillDefect(f"skill '{order.skill}' returned {type(returned).__name__} in place of a mapping of outputs")
     outputs, text = plain({str(name): value for name, value in returned.items() if value is not None or _admits_null(order, str(name))})

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,7 +186,11 @@ class RunStore:
                     eta=None,
                 )
             )
-        return found
+        # A row could not be written while somebody held the index, say.
+        for run_id in set(self.ids()) - {one.id for one in found}:
+            with contextlib.suppress(InputError, RunFailed):
+                found.append(replace(self.get(run_id), steps=[], warnings=[], result=None))
+        return sorted(found, key=lambda one: (one.created, one.id), reverse=True)
 
     def _now(self, run_id: str) -> dict[str, Any]:
         """What the row of a run would say that has ended a moment ago, or goes on."""

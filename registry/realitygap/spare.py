@@ -55,10 +55,11 @@ class Spare:
 
     def take(self, folder: Path) -> int | None:
         """Makes it the folder of a run; gives the descriptor that holds its lock, None where there is nothing to take."""
+        if self._folder is None or self._lock is None:
+            self.drop()
+            return None
         made, self._folder = self._folder, None
         held, self._lock = self._lock, None
-        if made is None or held is None:
-            return None
         try:
             # Whoever found it while it had no lock yet may have removed that.
             if not os.path.samestat(os.fstat(held), os.stat(made / "lock")):

@@ -28,10 +28,8 @@ class StrayPath(ValueError):
     """An output that is a path outside of the step's artifacts and inputs."""
 
 
-def store_outputs(
-    folder: Path, outputs: dict[str, Any], text: str, schema: Schema, inputs: Mapping[str, Any], *, strict: bool
-) -> tuple[dict[str, Any], str]:
-    """The outputs with their paths made relative, and that as JSON. Raises StrayPath, where `strict`, for a path that leads elsewhere.
+def store_outputs(folder: Path, outputs: dict[str, Any], text: str, schema: Schema, inputs: Mapping[str, Any], *, strict: bool) -> str:
+    """The outputs with their paths made relative, as JSON. Raises StrayPath, where `strict`, for a path that leads elsewhere.
 
     Args:
         text: the outputs as JSON.
@@ -63,8 +61,8 @@ def store_outputs(
     if _quoted(below) in text:
         stored = {name: elsewhere(value) for name, value in stored.items()}
     elif all(stored[name] is value for name, value in outputs.items()):
-        return outputs, text
-    return stored, json.dumps(stored, ensure_ascii=False)
+        return text
+    return json.dumps(stored, ensure_ascii=False)
 
 
 def load_outputs(folder: Path, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -198,7 +198,7 @@ class Supervisor:
         self.checkpoints.add(self.steps.checkpoint(instance))
         self.repeated += is_cacheable(instance.step.skill)
         self.journal.event("step-started", step=instance.id, skill=skill.name, attempt=attempt, pid=worker.process.pid)
-        if skill.effects == "workspace":
+        if skill.effects == "workspace" or self.plan.observers:
             self.journal.catch_up()  # what a run without a record does must be undone with its folder
         try:
             worker.begin(self.steps.order(instance, attempt), parts["code"])

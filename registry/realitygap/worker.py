@@ -130,7 +130,8 @@ def perform(order: StepOrder, channel: Listener, stop: threading.Event, began: f
     validate(order.inputs, order.input_schema, "input")
     with Kept(Path(order.checkpoint), folder) as kept:
         done = _call(order, channel, stop, began, kept)
-    _notify(order, "realitygap_after_step", outputs=done.outputs, seconds=done.facts["seconds"])
+    if order.observers:  # a copy: what they do with it is not the skill's
+        _notify(order, "realitygap_after_step", outputs=json.loads(done.text), seconds=done.facts["seconds"])
     return done
 
 
@@ -163,7 +164,7 @@ def _call(order: StepOrder, channel: Listener, stop: threading.Event, began: flo
         raise SkillDefect(f"the entry '{order.entry}' of skill '{order.skill}' cannot be used: {error.message}") from error
     returned = function(order.inputs, run)
     run.check_cancelled()
-    outputs, text = checked(order, folder, returned)
+    text = checked(order, folder, returned)
     _tidy_metrics(folder)
     write_text(folder / "outputs.json", text + "\n", durable=order.durable)
     facts = {
@@ -178,7 +179,7 @@ def _call(order: StepOrder, channel: Listener, stop: threading.Event, began: flo
         "files": manifest_of(folder),
     }
     write_json(folder / MARKER, facts, durable=order.durable, indent=None)
-    return Done(facts=facts, outputs=outputs, text=text)
+    return Done(facts=facts, text=text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,6 @@ class Done:
     """A step that was executed and is stored."""
 
     facts: dict[str, Any]
-    outputs: dict[str, Any]
     text: str
     """The outputs as JSON."""
 

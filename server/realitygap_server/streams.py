@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import AsyncIterator
+from typing import IO
 
 import anyio
 from anyio.to_thread import run_sync
@@ -39,9 +40,23 @@ class Incoming(anyio.AsyncFile[str]):
 
 
 class Outgoing(anyio.AsyncFile[str]):
-    """Where the answers go; nothing is held back for `flush`."""
+    """Where the answers go; nothing is held back for `flush`. What is written after the client has stopped reading is lost."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
+        self.broken = anyio.Event()
+        """Set when the client reads no more."""
+        self.waits = False
+        """Whether there is something to say that the client is slow to take."""
 
     async def write(self, text: str) -> int:
+        try:
+            await self._write(text)
+        except (BrokenPipeError, ConnectionResetError):
+            self.broken.set()
+        return len(text)
+
+    async def _write(self, text: str) -> None:
         data = memoryview(text.encode())
         descriptor = self.wrapped.fileno()
         try:
@@ -49,9 +64,12 @@ class Outgoing(anyio.AsyncFile[str]):
         except (OSError, NotImplementedError):  # there is no room, or no such write here, or nobody reads, as the next one finds
             written = 0
         if written < len(data):
-            with anyio.CancelScope(shield=True):  # half a message would spoil the next one
-                await run_sync(_write, descriptor, data[written:])
-        return len(text)
+            self.waits = True
+            try:
+                with anyio.CancelScope(shield=True):  # half a message would spoil the next one
+                    await run_sync(_write, descriptor, data[written:])
+            finally:
+                self.waits = False
 
     async def flush(self) -> None:
         return

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from realitygap import supervisor
 from realitygap.journal import Journal
 from realitygap.run_status import read_events, result_document
 from realitygap.runs import plan_run
@@ -75,13 +76,14 @@ def test_a_row_that_cannot_be_written_costs_nothing_but_the_row(tmp_path: Path) 
     assert (tmp_path / "result.json").exists()
 
 
-def test_artifacts_are_read_only_when_the_run_is_on_record(tmp_path: Path) -> None:
+def test_artifacts_are_read_only_when_the_run_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Supervisor(tmp_path / "runs" / "one", plan_run("check-triads", {}), ABOUT)
     recorded: list[int] = []
+    read: list[list[int]] = []
+    monkeypatch.setattr(supervisor, "is_intact", lambda folder, key: read.append(list(recorded)))
     owner.journal.put(lambda: recorded.append(1))
-    assert recorded == []
-    assert not owner._is_intact(tmp_path, "key")
-    assert recorded == [1]
+    owner._is_intact(tmp_path, "key")
+    assert read == [[1]]
 
 
 @pytest.mark.parametrize(("effects", "first"), [("workspace", True), ("run", False)])

@@ -91,26 +91,6 @@ def test_every_line_on_stdout_is_json_rpc_under_load(tmp_path: Path) -> None:
         assert server.process.stdout.read() == ""
 
 
-def test_a_client_that_pipes_its_requests_in_gets_the_answers_to_those_that_are_quick(tmp_path: Path) -> None:
-    about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "pipe", "version": "0"}}
-    requests: list[dict[str, Any]] = [
-        {"id": 0, "method": "initialize", "params": about},
-        {"method": "notifications/initialized"},
-        {"id": 1, "method": "tools/call", "params": {"name": "guide_read", "arguments": {"skill": "check-triads"}}},
-    ]
-    lines = "".join(json.dumps({"jsonrpc": "2.0", **one}) + "\n" for one in requests)
-    done = subprocess.run(
-        [sys.executable, "-m", "realitygap.cli", "serve"],
-        input=lines,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "REALITYGAP_HOME": str(tmp_path / "runs")},
-        check=True,
-    )
-    assert ["result" in json.loads(line) for line in done.stdout.splitlines()] == [True, True]
-
-
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_the_list_of_tools_is_made_once_and_is_the_same_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any) -> None:
     monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path))
