@@ -51,7 +51,7 @@ PAGE_S: dict[Kind, float] = {"light": 0.2, "heavy": 3.0}
 MOST_TOLD = 1 << 17
 """Characters of a result that is told with the end of its run; a larger one is read where it is needed."""
 _ANSWER_S, _START_S = 2.0, 30.0
-"""Time to take a run, and to do so as a new process."""
+"""Time to say that it is there for a run, and to do so as a new process."""
 
 
 class Residents:
@@ -314,7 +314,9 @@ def _own(about: dict[str, Any], plan: Plan, pool: Pool, spare: Spare, keeper: Ch
 
     say("here")
     folder = pool.home / "runs" / about["id"]
-    lock = spare.take(folder) or claim(folder)
+    lock = spare.take(folder)
+    if lock is None:
+        lock = claim(folder)
     _log_to(folder / "supervisor.log")
     pool.adopt(folder)
     owner = Supervisor(folder, plan, about, pool)

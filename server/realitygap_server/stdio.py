@@ -47,10 +47,13 @@ class Questions:
     def said(self, item: SessionMessage) -> None:
         message = item.message
         if isinstance(message, (JSONRPCResponse, JSONRPCError)) and message.id is not None:
-            self._open[message.id] -= 1
+            if self._open[message.id] > 1:
+                self._open[message.id] -= 1
+            else:
+                self._open.pop(message.id, None)
 
     def __bool__(self) -> bool:
-        return any(count > 0 for count in self._open.values())
+        return bool(self._open)
 
 
 class Answers:

@@ -14,6 +14,7 @@ import anyio
 import mcp.types as t
 import pytest
 from mcp.server import Server
+from mcp.shared.message import SessionMessage
 from servebench import SERVE, environment_with_skills
 from workbench import until
 
@@ -130,3 +131,24 @@ def test_a_client_that_vanishes_ends_the_server_in_order_and_no_run(skill: str, 
         assert "fault of the program" not in server.stderr.read()
     until(lambda: (run.parent / "result.json").exists())
     assert json.loads((run.parent / "result.json").read_text())["status"] == "done"
+
+
+def test_a_question_is_remembered_until_it_is_answered_or_taken_back() -> None:
+    def item(**message: Any) -> SessionMessage:
+        return SessionMessage(t.jsonrpc_message_adapter.validate_python({"jsonrpc": "2.0", **message}))
+
+    questions = stdio.Questions()
+    for number in range(100):
+        questions.heard(item(id=number, method="ping"))
+        assert questions
+        questions.said(item(id=number, result={}))
+        assert not questions
+    assert questions._open == {}
+    for _ in range(2):
+        questions.heard(item(id="same", method="ping"))
+    questions.said(item(id="same", error={"code": 1, "message": "no"}))
+    assert questions
+    questions.heard(item(method="notifications/cancelled", params={"requestId": "same"}))
+    assert not questions
+    questions.said(item(id="same", result={}))
+    assert questions._open == {}
