@@ -189,7 +189,7 @@ class RunStore:
         # A row could not be written while somebody held the index, say.
         for run_id in set(self.ids()) - {one.id for one in found}:
             with contextlib.suppress(InputError, RunFailed):
-                found.append(replace(self.get(run_id), steps=[], warnings=[], result=None))
+                found.append(replace(self.get(run_id), progress=None, eta=None, steps=[], warnings=[], result=None))
         return sorted(found, key=lambda one: (one.created, one.id), reverse=True)
 
     def _now(self, run_id: str) -> dict[str, Any]:

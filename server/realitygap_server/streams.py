@@ -45,7 +45,7 @@ class Outgoing(anyio.AsyncFile[str]):
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
         self.broken = anyio.Event()
-        """Set when the client reads no more."""
+        """Set when something could not be written because the client reads no more."""
         self.waits = False
         """Whether there is something to say that the client is slow to take."""
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from workbench import until
 
-from realitygap import supervisor
+from realitygap import runs, supervisor
 from realitygap.journal import Journal
 from realitygap.run_status import read_events, result_document
 from realitygap.runs import plan_run
 from realitygap.supervisor import Supervisor
+from realitygap.workspace import is_locked
 
 ABOUT = {"id": "one", "skill": "noisy", "created": 1.0, "seed": 0}
 
@@ -76,6 +80,19 @@ def test_a_row_that_cannot_be_written_costs_nothing_but_the_row(tmp_path: Path) 
     assert (tmp_path / "result.json").exists()
 
 
+def test_a_run_without_a_row_is_listed_as_one_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALITYGAP_HOME", str(tmp_path))
+    handles = [runs.start("check-triads", {}) for _ in range(3)]
+    for handle in handles:
+        handle.wait(60)
+        until(lambda handle=handle: not is_locked(handle.folder / "lock"))
+    listed = runs.RunStore().list()
+    assert [one.id for one in listed] == [handle.id for handle in reversed(handles)]
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM runs WHERE id = ?", (handles[1].id,))
+    assert runs.RunStore().list() == listed
+
+
 def test_artifacts_are_read_only_when_the_run_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Supervisor(tmp_path / "runs" / "one", plan_run("check-triads", {}), ABOUT)
     recorded: list[int] = []
@@ -86,9 +103,11 @@ def test_artifacts_are_read_only_when_the_run_is_on_record(tmp_path: Path, monke
     assert read == [[1]]
 
 
-@pytest.mark.parametrize(("effects", "first"), [("workspace", True), ("run", False)])
-def test_a_step_that_may_change_the_workspace_is_begun_when_the_run_is_on_record(tmp_path: Path, effects: str, first: bool) -> None:
-    plan = plan_run("check-triads", {})
+@pytest.mark.parametrize(("effects", "observers", "first"), [("workspace", (), True), ("run", ("watch",), True), ("run", (), False)])
+def test_a_step_that_changes_the_workspace_or_is_observed_is_begun_when_the_run_is_on_record(
+    tmp_path: Path, effects: str, observers: tuple[str, ...], first: bool
+) -> None:
+    plan = replace(plan_run("check-triads", {}), observers=observers)
     (leaf,) = plan.pipeline.steps
     step = replace(leaf, skill=replace(leaf.skill, effects=effects))
     ours, _theirs = socket.socketpair()

@@ -72,9 +72,9 @@ def test_what_is_not_quick_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_answers_that_wait_for_a_slow_reader_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stdio, "LAST_WORDS_S", 0.1)
+    monkeypatch.setattr(stdio, "LAST_WORDS_S", 1.0)
     asked = [{"id": number, "method": "tools/list"} for number in range(1, 9)]
-    found = served(*asked, reads_after_s=1.0, text=LARGE)
+    found = served(*asked, reads_after_s=2.5, text=LARGE)
     assert sorted(number for number, one in found.items() if "result" in one) == list(range(9))
 
 
@@ -83,6 +83,7 @@ def test_answers_that_wait_for_a_slow_reader_are_waited_for(monkeypatch: pytest.
     [
         {"id": 1, "method": "ping"},
         {"method": "notifications/cancelled", "params": {"requestId": [1]}},
+        {"method": "notifications/cancelled", "params": {"requestId": True}},
         {"id": 2, "method": "no/such/method"},
         {"id": 2, "method": "tools/list", "params": {"cursor": 3}},
     ],
@@ -93,14 +94,15 @@ def test_no_other_message_keeps_an_answer_from_being_waited_for(other: dict[str,
     assert any("tools" in one.get("result", {}) for one in answers.values())
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("last", [{"id": 1, "method": "tools/list"}, {"id": 1, "method": "no/such/method"}])
 def test_nothing_is_waited_for_where_all_is_answered_or_cancelled(last: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     # Waiting would never end.
     monkeypatch.setattr(stdio, "LAST_WORDS_S", 1e9)
     assert 1 in served(last)
-    assert 1 not in served(
-        {"id": 1, "method": "tools/list"}, {"method": "notifications/cancelled", "params": {"requestId": 1}}, takes_s=1e9
-    )
+    for name in (1, "1"):
+        cancelled = {"method": "notifications/cancelled", "params": {"requestId": name}}
+        assert 1 not in served({"id": 1, "method": "tools/list"}, cancelled, takes_s=1e9)
 
 
 def test_requests_from_a_pipe_are_answered_by_the_real_server(workspace: dict[str, str], tmp_path: Path) -> None:
@@ -131,6 +133,40 @@ def test_a_client_that_vanishes_ends_the_server_in_order_and_no_run(skill: str, 
         assert "fault of the program" not in server.stderr.read()
     until(lambda: (run.parent / "result.json").exists())
     assert json.loads((run.parent / "result.json").read_text())["status"] == "done"
+
+
+def test_what_a_client_cancels_before_it_goes_is_stopped(workspace: dict[str, str], tmp_path: Path) -> None:
+    call = {"name": "count_slowly", "arguments": {"n": 500, "pause_s": 0.02, "wait_s": 40}}
+    cancelled = {"method": "notifications/cancelled", "params": {"requestId": 1}}
+    with subprocess.Popen(SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=workspace) as server:
+        assert server.stdin is not None
+        server.stdin.write(lines({"id": 1, "method": "tools/call", "params": call}))
+        server.stdin.flush()
+        (step,) = until(lambda: list((tmp_path / "home" / "runs").glob("*/steps/count-slowly/log.txt")))
+        server.stdin.write(lines(cancelled).splitlines(keepends=True)[-1])
+        server.stdin.close()
+        assert server.wait(30) == 0
+    result = step.parents[2] / "result.json"
+    until(result.exists)
+    assert json.loads(result.read_text())["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_server_whose_client_reads_no_more_ends_though_stdin_is_open(more: int, workspace: dict[str, str], tmp_path: Path) -> None:
+    with subprocess.Popen(
+        SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=workspace
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stderr is not None
+        server.stdin.write(lines())
+        server.stdin.flush()
+        server.stdout.readline()
+        server.stdout.close()
+        server.stdin.write(lines(*({"id": number, "method": "ping"} for number in range(1, 2 + more))).split("\n", 2)[-1])
+        server.stdin.flush()
+        assert server.wait(30) == 0
+        assert "fault" not in server.stderr.read()
 
 
 def test_a_question_is_remembered_until_it_is_answered_or_taken_back() -> None:
